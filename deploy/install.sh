@@ -21,7 +21,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # Fetches $1, at the API, into the file $2. $3 is a hint where that fails.
 fetch() {
   if has curl; then
-    curl -fsS -o "$2" "$url$1" || fail "$url$1 cannot be fetched${3:-}"
+    curl -fsS --retry 3 --retry-connrefused -o "$2" "$url$1" || fail "$url$1 cannot be fetched${3:-}"
   elif has wget; then
     wget -q -O "$2" "$url$1" || fail "$url$1 cannot be fetched${3:-}"
   else
@@ -52,20 +52,22 @@ places() {
     [ -n "${HOME:-}" ] || fail 'this user has no home folder; run this as root'
     programs=$HOME/.local/bin config=${XDG_CONFIG_HOME:-$HOME/.config}/tidemap state=''
     units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
-    systemd=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/systemd
+    # It is missing where somebody has become this user by su or sudo.
+    export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
+    systemd=$XDG_RUNTIME_DIR/systemd
     manage() { systemctl --user "$@"; }
   fi
   unit=$units/tidemap-agent.service prefix=${programs%/bin} list=lib/tidemap/installed
 }
 
-# The program of a package, or else one that is brought here. Sets `agent`.
+# The program of a package, or else one that is brought here. Sets `agent`, where it is to be, and `runs`, where
+# it is until the host has joined.
 bring_program() {
   if [ "$(id -u)" = 0 ] && [ -x /usr/bin/tidemap-agent ]; then
-    agent=/usr/bin/tidemap-agent
+    agent=/usr/bin/tidemap-agent runs=/usr/bin/tidemap-agent
     return
   fi
   agent=$programs/tidemap-agent
-  mkdir -p "$programs"
   if [ -n "$archive" ]; then
     cp "$archive/bin/tidemap-agent" "$work/agent"
   else
@@ -74,17 +76,27 @@ bring_program() {
     fetch "/agents/$name.sha256" "$work/sum"
     [ "$(sha256 "$work/agent")" = "$(cut -d ' ' -f 1 "$work/sum")" ] || fail "$name did not arrive whole"
   fi
-  chmod 755 "$work/agent"
-  "$work/agent" --version >/dev/null || fail 'the agent does not run on this host'
-  # In one step: a program that runs cannot be written to.
-  cp "$work/agent" "$agent.new"
-  mv -f "$agent.new" "$agent"
+  # There, because nothing may run in a folder for temporary files.
+  mkdir -p "$programs"
+  runs=$agent.new
+  cp "$work/agent" "$runs"
+  chmod 755 "$runs"
+  "$runs" --version >/dev/null || fail 'the agent does not run on this host'
+}
+
+# In one step: a program that runs cannot be written to.
+keep_program() {
+  if [ "$runs" != "$agent" ]; then mv -f "$runs" "$agent"; fi
 }
 
 # The unit, unless a package has brought one.
 bring_unit() {
   for folder in /usr/lib/systemd/system /lib/systemd/system; do
-    if [ "$(id -u)" = 0 ] && [ -e "$folder/tidemap-agent.service" ]; then return; fi
+    if [ "$(id -u)" = 0 ] && [ -e "$folder/tidemap-agent.service" ]; then
+      # One that this script wrote before the package came would hide the package's.
+      if grep -qs "^ExecStart=$programs/tidemap-agent" "$unit"; then rm -f "$unit"; fi
+      return
+    fi
   done
   mkdir -p "$units"
   if [ "$(id -u)" != 0 ]; then
@@ -98,6 +110,12 @@ bring_unit() {
   sed "s|^ExecStart=[^ ]*/tidemap-agent|ExecStart=$agent|" "$work/unit" >"$unit"
 }
 
+# A path as a unit has it.
+in_unit() { printf '%s' "$1" | sed 's/%/%%/g'; }
+
+# A path as a shell has it.
+in_shell() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
+
 # For one user there are neither root's credentials nor a user that is made for the agent.
 user_unit() {
   cat <<UNIT
@@ -107,8 +125,8 @@ Description=Tidemap agent: publishes this host's throughput, and can do nothing 
 [Service]
 Type=notify
 WatchdogSec=60
-EnvironmentFile=$config/agent.env
-ExecStart=$agent --creds $config/agent.nk
+EnvironmentFile=$(in_unit "$config/agent.env")
+ExecStart="$(in_unit "$agent")" --creds "$(in_unit "$config/agent.nk")"
 Restart=always
 RestartSec=2
 NoNewPrivileges=yes
@@ -126,16 +144,22 @@ join() {
   [ "$#" = 1 ] || fail "$usage"
   [ -n "$url" ] || fail "name the address of the API, too: install.sh URL INVITE"
   bring_program
-  "$agent" join --config-dir "$config" ${node:+"--node=$node"} ${labels:+"--label=$labels"} $rejoin "$url" "$1"
+  # In its environment: every user of this host can read the words of a command.
+  TIDEMAP_INVITE=$1 "$runs" join --config-dir "$config" ${node:+"--node=$node"} ${labels:+"--label=$labels"} $rejoin "$url"
+  keep_program
   if [ ! -d "$systemd" ] || ! has systemctl; then
     say "Here is no systemd that would start it. Start the agent with"
-    say "  set -a && . $config/agent.env && exec $agent --creds $config/agent.nk"
+    say "  set -a && . $(in_shell "$config/agent.env") && exec $(in_shell "$agent") --creds $(in_shell "$config/agent.nk")"
     return
   fi
   bring_unit
-  manage daemon-reload
-  if [ -n "$no_start" ]; then return; fi
+  by_hand="systemctl $([ "$(id -u)" = 0 ] || echo '--user ')enable --now tidemap-agent"
+  manage daemon-reload || fail "this host has joined, but systemd does not answer; start the agent with: $by_hand"
   manage enable --quiet tidemap-agent.service
+  if [ -n "$no_start" ]; then
+    say 'The agent starts when this host does.'
+    return
+  fi
   # Ends when it samples, or says why it does not.
   manage restart tidemap-agent.service || fail "the agent does not start: journalctl -u tidemap-agent"
   manage is-active --quiet tidemap-agent.service || fail "the agent has ended: journalctl -u tidemap-agent"
@@ -154,10 +178,14 @@ uninstall() {
   rm -f "$unit" "$programs/tidemap-agent"
   rm -f "$config/agent.nk" "$config/agent.nk.joining" "$config/broker-ca.pem"
   # A package has brought settings of its own.
-  if [ "$(id -u)" != 0 ] || [ ! -x /usr/bin/tidemap-agent ]; then rm -f "$config/agent.env"; fi
+  if [ -f "$config/agent.env" ] && { [ "$(id -u)" != 0 ] || [ ! -x /usr/bin/tidemap-agent ]; }; then
+    # What was there before the host joined stays.
+    sed -i -E '/^(TIDEMAP_NATS_URL|TIDEMAP_NATS_CA|NODE_NAME|TIDEMAP_LABELS)=/d' "$config/agent.env"
+    [ -s "$config/agent.env" ] || rm -f "$config/agent.env"
+  fi
   rmdir "$config" 2>/dev/null || true
   if [ -n "$state" ]; then rm -rf "$state" "/var/lib/private/${state##*/}"; fi
-  if [ -d "$systemd" ] && has systemctl; then manage daemon-reload; fi
+  if [ -d "$systemd" ] && has systemctl; then manage daemon-reload || true; fi
   say "The agent is removed. \`tidemap revoke NODE\` on the broker's host ends its key and takes it off the list."
 }
 
@@ -219,6 +247,7 @@ main() {
   # The API fills in how it was asked for this script.
   url='@URL@'
   case $url in @*) url='' ;; esac
+  agent='' runs=''
   archive='' node='' labels='' rejoin='' no_start='' action=join
   case $0 in
     */install.sh | install.sh)
@@ -244,7 +273,7 @@ main() {
   done
   places
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  trap 'rm -rf "$work"; [ -z "$runs" ] || [ "$runs" = "$agent" ] || rm -f "$runs"' EXIT
   trap 'exit 1' HUP INT TERM
   if [ "$action" = uninstall ]; then
     [ ! -e "$prefix/$list" ] || uninstall_all

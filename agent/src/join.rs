@@ -7,7 +7,10 @@ mod ask;
 mod env_file;
 mod files;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use nkeys::KeyPair;
@@ -16,11 +19,11 @@ use tidemap_service::{
     invite::Invite,
     nats,
 };
-use tidemap_wire::{JoinAsk, JoinGrant, NodeName};
+use tidemap_wire::{JoinGrant, NodeName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{args, host_name::host_name};
-use ask::Api;
+use ask::{Api, Refused};
 use env_file::EnvFile;
 
 /// What is in the folder: the key or the credentials, how the agent starts, and the broker's authority. The
@@ -28,15 +31,15 @@ use env_file::EnvFile;
 const KEY: &str = "agent.nk";
 const SETTINGS: &str = "agent.env";
 const AUTHORITY: &str = "broker-ca.pem";
-/// A key that is not admitted yet. An attempt that was interrupted goes on with it, so that it takes one use
-/// of the invite.
+/// A key that is not admitted yet, and for what. An attempt that was interrupted goes on with it, so that it
+/// takes one use of the invite.
 const NEW_KEY: &str = "agent.nk.joining";
 
 /// Where to join, and as what.
 #[derive(clap::Args, Clone, Debug)]
 pub struct JoinArgs {
     /// The API's address, of https:// as well as of http://.
-    #[arg(env = "TIDEMAP_API_URL", value_name = "URL")]
+    #[arg(value_name = "URL")]
     url: String,
     /// The word that `tidemap invite` has printed.
     #[arg(env = "TIDEMAP_INVITE", hide_env_values = true, value_name = "INVITE")]
@@ -81,9 +84,16 @@ fn join(args: &JoinArgs) -> anyhow::Result<()> {
     files::create_folder(&args.config_dir)?;
     let mut settings = EnvFile::parse(&files::read(&path(SETTINGS))?.unwrap_or_default());
     let name = name(args, &settings)?;
-    let key = new_key(&path(NEW_KEY))?;
-    let ask = JoinAsk { name: name.display().to_owned(), key: key.public_key() };
-    let grant = api.join(&invite, &ask)?;
+    let unfinished = path(NEW_KEY);
+    let purpose = format!("{} {}", invite.id(), name.display());
+    let (key, grant) = match unfinished_key(&unfinished, &purpose)? {
+        Some(key) => match api.join(&invite, name.display(), &key) {
+            // It was admitted, perhaps, and revoked since: it is of no more use.
+            Err(error) if error.is::<Refused>() => with_new_key(&api, &invite, &name, &unfinished, &purpose)?,
+            grant => (key, grant?),
+        },
+        None => with_new_key(&api, &invite, &name, &unfinished, &purpose)?,
+    };
     nats::addresses("the broker's address", &grant.url)?;
 
     match &grant.authority {
@@ -99,7 +109,7 @@ fn join(args: &JoinArgs) -> anyhow::Result<()> {
     if !labels.is_empty() {
         settings.set("TIDEMAP_LABELS", &labels);
     }
-    files::write(&path(SETTINGS), &settings.text(), files::Readers::Everybody)?;
+    files::write(&path(SETTINGS), &settings.text(), files::Readers::AsBefore)?;
     let seed = key.seed().context("the new key has no seed")?;
     let secret = match &grant.token {
         Some(token) => nats::credentials(token, &seed),
@@ -108,13 +118,20 @@ fn join(args: &JoinArgs) -> anyhow::Result<()> {
     // Last: with the key there, this host has joined.
     files::write(&path(KEY), &secret, files::Readers::Owner)?;
     files::remove(&path(NEW_KEY))?;
-    let folder = args.config_dir.display();
+    let [settings, key] = [SETTINGS, KEY].map(|name| in_shell(&path(name)));
     say(format_args!(
         "{} has joined. Its agent starts with `systemctl enable --now tidemap-agent` where its unit is installed, and \
-         elsewhere with `set -a && . {folder}/{SETTINGS} && tidemap-agent --creds {folder}/{KEY}`",
+         elsewhere with `set -a && . {settings} && tidemap-agent --creds {key}`",
         name.display()
     ));
     Ok(())
+}
+
+/// A path as a shell has it.
+fn in_shell(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// The name that is given here, or in the settings, or that of this host.
@@ -127,17 +144,29 @@ fn name(args: &JoinArgs, settings: &EnvFile) -> anyhow::Result<NodeName> {
     NodeName::parse(&known).map_err(|error| UsageError(format!("--node {known}: {error}")).into())
 }
 
-/// The key that an interrupted attempt has left, or a new one.
-fn new_key(path: &std::path::Path) -> anyhow::Result<KeyPair> {
-    if let Some(seed) = files::read(path)?
-        && let Ok(key) = KeyPair::from_seed(seed.trim())
-    {
-        return Ok(key);
-    }
+/// The key that an interrupted attempt for the same purpose has left.
+fn unfinished_key(path: &Path, purpose: &str) -> anyhow::Result<Option<KeyPair>> {
+    let left = files::read(path)?.unwrap_or_default();
+    let seed = left.split_once('\n').filter(|(_, of)| of.trim() == purpose).map(|(seed, _)| seed);
+    Ok(seed.and_then(|seed| KeyPair::from_seed(seed).ok()))
+}
+
+/// Joins with a key that is made here. It stays for the next attempt, unless it is refused.
+fn with_new_key(
+    api: &Api,
+    invite: &Invite,
+    name: &NodeName,
+    path: &Path,
+    purpose: &str,
+) -> anyhow::Result<(KeyPair, JoinGrant)> {
     let key = KeyPair::new_user();
     let seed = key.seed().context("the new key has no seed")?;
-    files::write(path, &format!("{seed}\n"), files::Readers::Owner)?;
-    Ok(key)
+    files::write(path, &format!("{seed}\n{purpose}\n"), files::Readers::Owner)?;
+    let granted = api.join(invite, name.display(), &key);
+    if granted.as_ref().is_err_and(|error| error.is::<Refused>()) {
+        files::remove(path)?;
+    }
+    Ok((key, granted?))
 }
 
 /// Labels as the agent takes them: the host's own, then the invite's, then those that are given; the last one

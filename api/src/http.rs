@@ -46,7 +46,7 @@ use warp::{
     reply::Response,
 };
 
-use self::{errors::ApiError, install::AgentPrograms, page::Page, server::ClientQuota};
+use self::{errors::ApiError, install::AgentPrograms, page::Page, server::Quota};
 use crate::{
     alerts::{ShownAlerts, Silencer},
     config::{Access, ApiConfig, Limits, NodeSeries},
@@ -69,7 +69,7 @@ pub(crate) struct SiteParts {
     silencer: Silencer,
     enroller: EnrollClient,
     /// Limits what is passed on to it.
-    joins: ClientQuota,
+    joins: Quota,
     /// What hosts that join are given.
     agents: AgentPrograms,
     access: Access,
@@ -106,7 +106,7 @@ impl Site {
             ingest: IngestClient::new(client.clone()),
             history: HistoryClient::new(client.clone()),
             enroller: EnrollClient::new(client),
-            joins: ClientQuota::new(enroll::PER_SECOND, Instant::now()),
+            joins: Quota::new(enroll::PER_SECOND, Instant::now()),
             history_turns: Semaphore::new(history::AT_ONCE),
             budget,
             alerts,
@@ -174,7 +174,7 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
         .then(move |method, path: FullPath, query, headers, body| {
             let site = site.clone();
             async move {
-                let takes_body = method == Method::PUT || path.as_str() == enroll::PATH;
+                let takes_body = method == Method::PUT || enroll::is_asked(path.as_str());
                 let body = if takes_body { sent::read(body).await } else { None };
                 Asked { method, path, query, headers, body }.answer(&site).await
             }

@@ -130,6 +130,7 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
         let dir = data_dir(args.data_dir.clone())?;
         let revoke = if args.relay { keys::revoke_relay } else { keys::revoke };
         let mut known = false;
+        settle_invites(&dir, &args.node);
         for id in ids(&args.node) {
             known |= revoke(&dir, id)?;
         }
@@ -150,6 +151,7 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
         return Ok(());
     };
     let operator = Operator::open(folder)?;
+    settle_invites(folder, &args.node);
     let state = sign_revocation(args, &operator)?;
     // Even if nothing is new: an earlier call may not have reached the brokers.
     let brokers = operator::push(&operator, &args.brokers).await.with_context(|| {
@@ -163,6 +165,16 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
         forget::from_list(name, ids(&args.node), &args.brokers, &operator.service_creds_path()).await;
     }
     Ok(())
+}
+
+/// Before it is revoked, so that no request of before comes in again. Revoking does not depend on it.
+fn settle_invites(folder: &Path, node: &NodeName) {
+    let pending = |invites: invites::Invites| invites.has_pending(node.id().as_str());
+    if invites::read(folder).is_ok_and(pending)
+        && let Err(error) = invites::update(folder, |invites| invites.settle(node.id().as_str()))
+    {
+        say(format_args!("(the invites could not be changed: {error})"));
+    }
 }
 
 /// Whoever has taken over a host may also have the word by which it joined.

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use async_nats::{Client, Message};
 use futures_util::StreamExt;
+use tidemap_broker::{invites::KnownInvites, untold};
 use tidemap_service::{causes::causes, clock::unix_ms, nats::NatsArgs, service_manager};
 use tidemap_wire::{JoinRefusal, JoinReply, JoinRequest, decode, encode, subject};
 use tokio_util::sync::CancellationToken;
@@ -34,9 +35,9 @@ pub(crate) struct EnrollerArgs {
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct FolderArgs {
     /// Where `tidemap up` keeps its data.
-    #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER", conflicts_with = "operator")]
+    #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// The folder of an operator (`tidemap operator init`).
+    /// The folder of an operator (`tidemap operator init`), in place of a data folder.
     #[arg(long, env = "TIDEMAP_OPERATOR", value_name = "FOLDER")]
     operator: Option<PathBuf>,
 }
@@ -60,7 +61,7 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let requests = client.queue_subscribe(subject::ENROLL, subject::ENROLLERS.to_owned()).await;
     let mut requests = requests.context("cannot take requests")?.ready_chunks(TOGETHER);
-    let mut enroller = Enroller { registry, in_force: false, revoked: false };
+    let mut enroller = Enroller { registry, known: KnownInvites::default(), has_told: false };
     while let Some(Some(messages)) = shutdown.run_until_cancelled(requests.next()).await {
         let (requests, inboxes) = readable(messages);
         for (inbox, reply) in inboxes.into_iter().zip(enroller.replies(requests).await) {
@@ -80,42 +81,74 @@ fn readable(messages: Vec<Message>) -> (Vec<JoinRequest>, Vec<async_nats::Subjec
 
 struct Enroller {
     registry: Registry,
-    /// Whether the brokers know all that is admitted. Not at the start: the one before may have been stopped
-    /// between the two.
-    in_force: bool,
-    /// Whether there are revocations among what they do not know.
-    revoked: bool,
+    known: KnownInvites,
+    /// Whether this process has made brokers know all that is admitted, once. The one before may have been
+    /// stopped between the two.
+    has_told: bool,
 }
 
 impl Enroller {
     async fn replies(&mut self, requests: Vec<JoinRequest>) -> Vec<JoinReply> {
         let count = requests.len();
-        let failed = |error: &anyhow::Error| {
-            tracing::error!("nodes cannot join: {}", causes(error.as_ref()));
-            let detail = "the enroller cannot admit nodes at the moment; its log says why".to_owned();
-            vec![JoinReply::Refused { reason: JoinRefusal::Failed, detail }; count]
+        let (registry, mut known) = (self.registry.clone(), std::mem::take(&mut self.known));
+        let admit = move || {
+            let admitted = admitting::admit_all(&registry, &mut known, &requests, unix_ms());
+            (admitted, known)
         };
-        let registry = self.registry.clone();
-        let admit = move || admitting::admit_all(&registry, &requests, unix_ms());
-        let admitted = tokio::task::spawn_blocking(admit).await.context("admitting has failed");
-        let admitted = match admitted.and_then(|admitted| admitted) {
+        let ended = tokio::task::spawn_blocking(admit).await.context("admitting has failed");
+        let admitted = ended.and_then(|(admitted, known)| {
+            self.known = known;
+            admitted
+        });
+        let admitted = match admitted {
             Ok(admitted) => admitted,
-            Err(error) => return failed(&error),
+            Err(error) => return vec![failed(&error); count],
         };
         for line in &admitted.log {
             tracing::info!("{line}");
         }
-        self.in_force &= !admitted.has_news;
-        self.revoked |= admitted.has_revoked;
-        let grants = admitted.replies.iter().any(|reply| matches!(reply, JoinReply::Granted(_)));
-        if grants && !self.in_force {
-            match self.registry.tell_brokers(self.revoked).await {
-                Ok(()) => (self.in_force, self.revoked) = (true, false),
-                Err(error) => return failed(&error),
+        let is_granted = |reply: &JoinReply| matches!(reply, JoinReply::Granted(_));
+        if !admitted.replies.iter().any(is_granted) {
+            return admitted.replies;
+        }
+        match self.tell(admitted.has_news).await {
+            Ok(()) => admitted.replies,
+            Err(error) => {
+                let failed = failed(&error);
+                let told = |reply| if is_granted(&reply) { failed.clone() } else { reply };
+                admitted.replies.into_iter().map(told).collect()
             }
         }
-        admitted.replies
     }
+
+    /// Makes brokers know what was admitted, now or by one who was stopped before it could.
+    async fn tell(&mut self, has_news: bool) -> anyhow::Result<()> {
+        let folder = self.registry.folder();
+        let untold = untold::read(folder)?;
+        if self.has_told && !has_news && untold.is_none() {
+            return Ok(());
+        }
+        if let Err(error) = self.registry.tell_brokers(has_news || untold.is_some()).await {
+            if has_news && untold.is_none() {
+                // Another enroller has told of its own, and taken the mark away.
+                untold::mark(folder)?;
+            }
+            return Err(error);
+        }
+        if let Some(untold) = untold
+            && let Err(error) = untold::told(folder, &untold)
+        {
+            tracing::warn!("brokers will be told once more: {error}");
+        }
+        self.has_told = true;
+        Ok(())
+    }
+}
+
+fn failed(error: &anyhow::Error) -> JoinReply {
+    tracing::error!("nodes cannot join: {}", causes(error.as_ref()));
+    let detail = "the enroller cannot admit nodes at the moment; its log says why".to_owned();
+    JoinReply::Refused { reason: JoinRefusal::Failed, detail }
 }
 
 impl FolderArgs {

@@ -41,8 +41,8 @@ pub(crate) struct InviteArgs {
     /// The broker's address as the nodes reach it; that of `tidemap up`, or the enroller's own, unless given.
     #[arg(long, env = "TIDEMAP_NATS_URL", value_name = "URL")]
     nats_url: Option<String>,
-    /// Certificate authority of the broker's certificate (PEM), if --nats-url is given and it is not a public
-    /// one.
+    /// Certificate authority of the broker's certificate (PEM), if --nats-url is given; that of `tidemap up`
+    /// unless given.
     #[arg(long, env = "TIDEMAP_NATS_CA", value_name = "FILE")]
     nats_ca: Option<PathBuf>,
     #[command(flatten)]
@@ -88,6 +88,7 @@ pub(crate) fn invite(args: &InviteArgs) -> anyhow::Result<()> {
         url: args.nats_url.clone(),
         authority: match (&args.nats_url, &args.nats_ca) {
             (Some(_), Some(path)) => Some(enroll::read(path)?),
+            (Some(url), None) if url.starts_with("tls://") => listen::authority(registry.folder()),
             _ => None,
         },
     };
@@ -98,7 +99,7 @@ pub(crate) fn invite(args: &InviteArgs) -> anyhow::Result<()> {
         made.id(),
         moment::date(now_ms + args.expires)
     ));
-    cli::print(format_args!("{}", join_line(&api, made.word())))?;
+    cli::print(format_args!("{}", join_line(&api, args.api_url.is_some(), made.word())))?;
     say(format_args!(
         "With the package, or a copy of the program:  tidemap-agent join {} {}",
         line::quoted(&api),
@@ -146,11 +147,12 @@ fn listed(invite: &InviteRecord, now_ms: i64) -> String {
     format!("{}  {} of {} left  {state}{rejoin}{labels}{joined}", invite.id, invite.uses_left(), terms.uses)
 }
 
-/// The one line. A script cannot know its own address where something before the API ends TLS, or adds a
-/// prefix: then the line repeats it.
-fn join_line(api: &str, word: &str) -> String {
+/// The one line. A script does not know its own address where a proxy is before the API: it may end TLS, add
+/// a prefix, or name the API by an address that is another program's on the host that joins. So the line
+/// repeats the address, unless it is that of `tidemap up`.
+fn join_line(api: &str, is_given: bool, word: &str) -> String {
     let plain = Url::parse(api).is_ok_and(|url| url.scheme() == "http" && url.path() == "/");
-    let address = if plain { String::new() } else { format!("{} ", line::quoted(api)) };
+    let address = if plain && !is_given { String::new() } else { format!("{} ", line::quoted(api)) };
     format!("curl -fsS {} | sh -s -- {address}{word}", line::quoted(&format!("{api}/install.sh")))
 }
 
@@ -202,9 +204,10 @@ mod tests {
 
     #[test]
     fn the_line_names_the_address_where_the_script_cannot_know_it() {
-        assert_eq!(join_line("http://a:8080", "word"), "curl -fsS http://a:8080/install.sh | sh -s -- word");
-        for api in ["https://a", "http://a/fleet"] {
-            let line = join_line(api, "word");
+        let line = join_line("http://a:8080", false, "word");
+        assert_eq!(line, "curl -fsS http://a:8080/install.sh | sh -s -- word");
+        for (api, is_given) in [("https://a", false), ("http://a/fleet", false), ("http://a:8080", true)] {
+            let line = join_line(api, is_given, "word");
             assert_eq!(line, format!("curl -fsS {api}/install.sh | sh -s -- {api} word"));
         }
     }

@@ -100,9 +100,12 @@ impl BrokersArgs {
     }
 }
 
-/// Publishes what is signed to the brokers. Returns how many have accepted it.
+/// Publishes what is signed to the brokers, after it has taken over the revocations that they have from a copy
+/// of this folder. Returns how many have accepted it.
 pub(crate) async fn push(operator: &Operator, brokers: &BrokersArgs) -> anyhow::Result<usize> {
     let client = brokers.reach(&operator.sys_creds_path()).await?;
+    let known = jwt::known_token(&client, &operator.agents_account()?).await?;
+    operator.unite_revocations(&known, now_s())?;
     jwt::push(&client, &operator.accounts_tokens()?).await
 }
 

@@ -3,6 +3,7 @@
 use std::{path::Path, thread, time::Duration};
 
 use anyhow::{Context, bail};
+use nkeys::KeyPair;
 use tidemap_service::{
     cli::{UsageError, say},
     invite::Invite,
@@ -24,6 +25,11 @@ const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// What is shown of what an API says is wrong. It may be anybody who says it.
 const SHOWN_LETTERS: usize = 400;
+
+/// The API refuses this request, and would again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(String);
 
 /// The API of a fleet.
 pub(super) struct Api {
@@ -50,11 +56,13 @@ impl Api {
 
     /// Asks to be admitted, and returns what is granted once it is proved that it comes from where the invite
     /// was made.
-    pub(super) fn join(&self, invite: &Invite, ask: &JoinAsk) -> anyhow::Result<JoinGrant> {
+    pub(super) fn join(&self, invite: &Invite, name: &str, key: &KeyPair) -> anyhow::Result<JoinGrant> {
         let secret = invite.key();
-        let ask = serde_json::to_string(ask)?;
-        let proof = secret.prove_ask(&ask);
-        let request = JoinRequest { invite: invite.id().to_owned(), ask, proof };
+        let ask = JoinAsk { name: name.to_owned(), key: key.public_key() };
+        let ask = serde_json::to_string(&ask)?;
+        let (proof, signature) = (secret.prove_ask(&ask), secret.sign_ask(key, &ask));
+        let signature = signature.context("the new key has no seed")?;
+        let request = JoinRequest { invite: invite.id().to_owned(), ask, proof, signature };
         let answer: JoinAnswer = serde_json::from_str(&self.answer(&serde_json::to_vec(&request)?)?)
             .with_context(|| format!("{} is no Tidemap, or another version", self.url))?;
         if !secret.is_granted(&request.proof, &answer.grant, &answer.proof) {
@@ -73,7 +81,7 @@ impl Api {
                 Ok(WebAnswer { status, body, .. }) => {
                     let why = refusal(status, &body);
                     let is_busy = matches!(status, 429 | 502 | 503 | 504);
-                    anyhow::ensure!(is_busy, "{}: {why}", self.url);
+                    anyhow::ensure!(is_busy, Refused(format!("{}: {why}", self.url)));
                     why
                 }
                 Err(error) => error,

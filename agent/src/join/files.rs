@@ -15,6 +15,8 @@ pub(super) enum Readers {
     Owner,
     /// Everybody, such as the user without privileges that runs the agent.
     Everybody,
+    /// As before; everybody when it is new.
+    AsBefore,
 }
 
 /// Creates the folder of settings if it is missing.
@@ -40,6 +42,7 @@ fn replace(path: &Path, text: &str, readers: Readers) -> io::Result<()> {
     let mut name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
+    let before = fs::metadata(path).ok().filter(|_| readers == Readers::AsBefore);
     // A new file, because an existing one would keep its permissions.
     remove_if_there(&new)?;
     let mut options = OpenOptions::new();
@@ -49,11 +52,20 @@ fn replace(path: &Path, text: &str, readers: Readers) -> io::Result<()> {
     let mut file = options.open(&new)?;
     file.write_all(text.as_bytes())?;
     #[cfg(unix)]
-    if readers == Readers::Everybody {
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    match before {
+        Some(before) => {
+            use std::os::unix::fs::{MetadataExt, fchown};
+            // Only root can give it to another, and then it was not ours.
+            fchown(&file, Some(before.uid()), Some(before.gid()))?;
+            file.set_permissions(before.permissions())?;
+        }
+        None if readers != Readers::Owner => {
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        }
+        None => {}
     }
     #[cfg(not(unix))]
-    let _ = readers;
+    let _ = before;
     file.sync_all()?;
     fs::rename(new, path)
 }

@@ -39,9 +39,9 @@ use warp::{
     reply::Response,
 };
 
-pub(super) use self::client_limits::ClientQuota;
+pub(super) use self::client_limits::Quota;
 use self::{
-    client_limits::{ClientLimits, TooMany},
+    client_limits::{Client, ClientLimits, TooMany},
     slow_client::{ReadPace, SlowClientLimit},
     unsent::Unsent,
 };
@@ -153,7 +153,7 @@ fn reject(stream: &TcpStream, address: SocketAddr) {
 async fn serve<R: Reply + 'static>(
     answering: Answering<R>,
     stream: TcpStream,
-    quota: Option<Arc<ClientQuota>>,
+    quota: Option<Arc<Client>>,
     shutdown: CancellationToken,
 ) {
     // The end of a frame must not wait for the acknowledgement of its beginning.
@@ -179,7 +179,7 @@ async fn serve<R: Reply + 'static>(
 async fn serve_http_1<R: Reply + 'static>(
     answering: Answering<R>,
     stream: SlowClientLimit<TcpStream>,
-    quota: Option<Arc<ClientQuota>>,
+    quota: Option<Arc<Client>>,
     shutdown: CancellationToken,
 ) -> hyper::Result<()> {
     let (routes, names) = answering;
@@ -208,7 +208,7 @@ async fn serve_http_1<R: Reply + 'static>(
 async fn serve_http_2<R: Reply + 'static>(
     answering: Answering<R>,
     stream: SlowClientLimit<TcpStream>,
-    quota: Option<Arc<ClientQuota>>,
+    quota: Option<Arc<Client>>,
     shutdown: CancellationToken,
 ) -> hyper::Result<()> {
     let (routes, names) = answering;
@@ -248,7 +248,7 @@ fn answer<S: Service<Request<Incoming>, Response = Response>>(
     routes: &S,
     names: &Names,
     mut request: Request<Incoming>,
-    quota: Option<&Arc<ClientQuota>>,
+    quota: Option<&Arc<Client>>,
 ) -> impl Future<Output = Result<Response, S::Error>> + use<S> {
     names::take_host_from_target(&mut request);
     target::trim_slashes(&mut request);

@@ -93,7 +93,7 @@ impl Site {
             silencer: other.silencer.clone(),
             enroller: other.enroller.clone(),
             agents: super::AgentPrograms::new(None),
-            joins: super::ClientQuota::new(super::enroll::PER_SECOND, Instant::now()),
+            joins: super::Quota::new(super::enroll::PER_SECOND, Instant::now()),
             plans: other.plans.clone(),
             standings: other.standings.clone(),
             node_series: other.node_series,

@@ -1,13 +1,21 @@
 //! Invites: which words let nodes join, and who has joined by them. One file in a data folder or an
 //! operator's folder, `keys/invites.json`.
 
-use std::{collections::BTreeMap, path::Path};
+mod known;
 
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use nkeys::{KeyPair, KeyPairType};
 use serde::{Deserialize, Serialize};
 use tidemap_service::invite::{Invite, InviteKey};
 use tidemap_wire::{JoinAsk, JoinRefusal, JoinRequest, NodeName};
 
 use crate::files::{self, PathError};
+pub use known::KnownInvites;
 
 const FILE: &str = "keys/invites.json";
 /// An invite stays listed this long after its end, to show who has joined by it.
@@ -69,6 +77,10 @@ pub struct Joined {
     pub key: String,
     /// When, Unix milliseconds.
     pub at_ms: i64,
+    /// Whether its use is counted, and its key perhaps not admitted yet: somebody was stopped between the
+    /// two. Then the same request may go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
 }
 
 /// An invite as it is kept: without its word.
@@ -125,22 +137,55 @@ pub fn read(dir: &Path) -> Result<Invites, InvitesError> {
     })
 }
 
+/// The invites of a folder, which no other process changes meanwhile.
+#[derive(Debug)]
+pub struct OpenInvites {
+    path: PathBuf,
+    written: Invites,
+    /// As they are to be.
+    pub invites: Invites,
+    _lock: File,
+}
+
+/// Opens the invites of a folder; waits while another process has them open.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn open(dir: &Path) -> Result<OpenInvites, InvitesError> {
+    let lock = files::lock(dir, &["keys"], "keys/invites.lock")?;
+    let written = read(dir)?;
+    Ok(OpenInvites { path: dir.join(FILE), invites: written.clone(), written, _lock: lock })
+}
+
 /// Changes the invites of a folder, while no other process does.
 ///
 /// # Errors
 ///
 /// When the file cannot be read or written. Then nothing has changed in it.
 pub fn update<T>(dir: &Path, change: impl FnOnce(&mut Invites) -> T) -> Result<T, InvitesError> {
-    let _lock = files::lock(dir, &["keys"], "keys/invites.lock")?;
-    let before = read(dir)?;
-    let mut invites = before.clone();
-    let result = change(&mut invites);
-    if invites != before {
-        let text = serde_json::to_string_pretty(&invites)
-            .map_err(|error| InvitesError::Unreadable { file: FILE.to_owned(), cause: error.to_string() })?;
-        files::write_atomically(&dir.join(FILE), &(text + "\n"))?;
-    }
+    let mut open = open(dir)?;
+    let result = change(&mut open.invites);
+    open.save()?;
     Ok(result)
+}
+
+impl OpenInvites {
+    /// Writes what has changed.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written. Then nothing has changed in it.
+    pub fn save(&mut self) -> Result<(), InvitesError> {
+        if self.invites != self.written {
+            let text = serde_json::to_string_pretty(&self.invites).map_err(|error| {
+                InvitesError::Unreadable { file: FILE.to_owned(), cause: error.to_string() }
+            })?;
+            files::write_atomically(&self.path, &(text + "\n"))?;
+            self.written = self.invites.clone();
+        }
+        Ok(())
+    }
 }
 
 impl Invites {
@@ -176,6 +221,21 @@ impl Invites {
         found.map(|invite| invite.revoked = true).is_some()
     }
 
+    /// Whether somebody has asked for this node and may not have been answered.
+    pub fn has_pending(&self, node: &str) -> bool {
+        self.invites
+            .iter()
+            .flat_map(|invite| &invite.joined)
+            .any(|joined| joined.pending && joined.node == node)
+    }
+
+    /// Whoever has asked for this node and was not answered does not come in with that request any more.
+    pub fn settle(&mut self, node: &str) {
+        for joined in self.invites.iter_mut().flat_map(|invite| &mut invite.joined) {
+            joined.pending &= joined.node != node;
+        }
+    }
+
     /// The invites by which a node has joined and by which more nodes may join.
     pub fn still_admitting<'a>(&'a self, node: &'a str, now_ms: i64) -> impl Iterator<Item = &'a str> {
         let by = move |invite: &&InviteRecord| invite.joined.iter().any(|joined| joined.node == node);
@@ -190,10 +250,20 @@ impl Invites {
     ///
     /// When there is none, or the request makes no sense.
     pub fn asked(&mut self, request: &JoinRequest) -> Result<Asked<'_>, NotAdmitted> {
+        let (at, secret, name, key) = self.proved(request)?;
+        Ok(Asked { invite: &mut self.invites[at], secret, name, key })
+    }
+
+    /// Why a request is not even heard.
+    pub fn refuses(&self, request: &JoinRequest) -> Option<NotAdmitted> {
+        self.proved(request).err()
+    }
+
+    fn proved(&self, request: &JoinRequest) -> Result<(usize, InviteKey, NodeName, String), NotAdmitted> {
         // One answer to both, so that nobody learns which ids exist.
         let unknown = || (JoinRefusal::Unknown, "there is no such invite".to_owned());
-        let invite = self.invites.iter_mut().find(|invite| invite.id == request.invite);
-        let invite = invite.ok_or_else(unknown)?;
+        let at = self.invites.iter().position(|invite| invite.id == request.invite).ok_or_else(unknown)?;
+        let invite = &self.invites[at];
         let secret = InviteKey::from_text(&invite.id, &invite.key).ok_or_else(unknown)?;
         if !secret.is_asked(&request.ask, &request.proof) {
             return Err(unknown());
@@ -201,10 +271,11 @@ impl Invites {
         let unfit = |why: String| (JoinRefusal::Unfit, why);
         let ask: JoinAsk = serde_json::from_str(&request.ask).map_err(|error| unfit(error.to_string()))?;
         let name = NodeName::parse(&ask.name).map_err(|error| unfit(error.to_string()))?;
-        if !is_user_key(&ask.key) {
-            return Err(unfit("the key is no public key of a user".to_owned()));
+        let key = user_key(&ask.key).ok_or_else(|| unfit("the key is no public key of a user".to_owned()))?;
+        if !secret.is_signed(&key, &request.ask, &request.signature) {
+            return Err(unfit("whoever asks does not have the key".to_owned()));
         }
-        Ok(Asked { invite, secret, name, key: ask.key })
+        Ok((at, secret, name, ask.key))
     }
 }
 
@@ -227,18 +298,25 @@ impl InviteRecord {
         }
     }
 
-    /// Whether this node has joined by it with this key.
-    pub fn has_joined(&self, node: &str, key: &str) -> bool {
-        self.joined.iter().any(|joined| joined.node == node && joined.key == key)
+    /// The entry of this node, if it has joined by it with this key.
+    pub fn joined(&mut self, node: &str, key: &str) -> Option<&mut Joined> {
+        self.joined.iter_mut().find(|joined| joined.node == node && joined.key == key)
+    }
+
+    /// Takes back a use that was counted for a node that was not admitted.
+    pub fn uncount(&mut self, node: &str, key: &str) {
+        self.joined.retain(|joined| !(joined.pending && joined.node == node && joined.key == key));
     }
 }
 
 /// Whether this is the public key of a user, and nothing else.
 pub(crate) fn is_user_key(key: &str) -> bool {
-    let pair = nkeys::KeyPair::from_public_key(key);
-    pair.is_ok_and(|pair| {
-        matches!(pair.key_pair_type(), nkeys::KeyPairType::User) && pair.public_key() == key
-    })
+    user_key(key).is_some()
+}
+
+fn user_key(key: &str) -> Option<KeyPair> {
+    let pair = KeyPair::from_public_key(key).ok()?;
+    (matches!(pair.key_pair_type(), KeyPairType::User) && pair.public_key() == key).then_some(pair)
 }
 
 #[cfg(test)]

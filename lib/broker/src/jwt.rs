@@ -17,7 +17,7 @@
 //!   labels in that node's line; `agents/<node>.jwt`: what was signed for a node that has joined by an
 //!   invite, with a key of its own; `agents/<node>.revoked`: the public key that was revoked, and `agent`
 //!   below it when the enrolling key is known to have signed it;
-//! * `keys/invites.json`: see [`crate::invites`];
+//! * `keys/invites.json`: see [`crate::invites`]; `keys/untold`: see [`crate::untold`];
 //! * `broker/nats.conf`: the configuration with which each broker is started; it holds no secrets.
 
 mod brokers;
@@ -43,7 +43,7 @@ use crate::{
 use claims::{Accounts, Revoked};
 use token::Claims;
 
-pub use brokers::push;
+pub use brokers::{known_token, push};
 
 /// How far the clock of the host that enrolled a node may be ahead of this one. Used when the credentials,
 /// which hold the time of signing, are not in this folder.

@@ -11,6 +11,7 @@ pub mod jwt;
 pub mod keys;
 mod server;
 pub mod tls;
+pub mod untold;
 
 pub use files::PathError;
 pub use server::{

@@ -2,6 +2,7 @@
 //! to each other that they know the secret, and never send it.
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+use nkeys::KeyPair;
 use ring::{digest, hmac, rand::SystemRandom};
 
 /// Letters of a word, and of the id that it begins with. Base 32: 40 bits of an id, 120 of a secret.
@@ -12,6 +13,7 @@ const ID_LETTERS: usize = 8;
 const KEY: &[u8] = b"tidemap invite";
 const ASK: &[u8] = b"tidemap join ask";
 const GRANT: &[u8] = b"tidemap join grant";
+const OWN: &[u8] = b"tidemap join own";
 
 /// An invite, as whoever holds its word knows it.
 #[derive(Clone, Debug)]
@@ -89,6 +91,20 @@ impl InviteKey {
         self.is_proved(&[ASK, self.id.as_bytes(), ask.as_bytes()], proof)
     }
 
+    /// That whoever asks this has the key: otherwise somebody could ask for another's, and when that is
+    /// revoked, it is the other who is cut off. `None` for a key without its seed.
+    pub fn sign_ask(&self, key: &KeyPair, ask: &str) -> Option<String> {
+        let signature = key.sign(&joined(&[OWN, self.id.as_bytes(), ask.as_bytes()])).ok()?;
+        Some(HEXLOWER.encode(&signature))
+    }
+
+    /// Whether whoever asks has the key with this public half.
+    pub fn is_signed(&self, key: &KeyPair, ask: &str, signature: &str) -> bool {
+        let signed = joined(&[OWN, self.id.as_bytes(), ask.as_bytes()]);
+        let signature = HEXLOWER.decode(signature.as_bytes());
+        signature.is_ok_and(|signature| key.verify(&signed, &signature).is_ok())
+    }
+
     /// That somebody who knows the invite grants this to whoever asked with the proof `ask_proof`.
     pub fn prove_grant(&self, ask_proof: &str, grant: &str) -> String {
         self.prove(&[GRANT, ask_proof.as_bytes(), grant.as_bytes()])
@@ -154,6 +170,21 @@ mod tests {
         }
         assert!(!one.is_granted(&proof, "grant", &one.prove_ask("grant")));
         assert!(InviteKey::from_text("a", "00").is_none() && InviteKey::from_text("a", "x").is_none());
+    }
+
+    #[test]
+    fn a_signature_is_one_keys_for_one_text_of_one_invite() {
+        let (one, other) = (Invite::random().unwrap().key(), Invite::random().unwrap().key());
+        let (key, stranger) = (KeyPair::new_user(), KeyPair::new_user());
+        let public = KeyPair::from_public_key(&key.public_key()).unwrap();
+        let signature = one.sign_ask(&key, "ask").unwrap();
+        assert!(one.is_signed(&public, "ask", &signature));
+        assert!(!one.is_signed(&public, "ask ", &signature) && !other.is_signed(&public, "ask", &signature));
+        assert!(!one.is_signed(&stranger, "ask", &signature));
+        for wrong in ["", "é", &signature[2..], &one.sign_ask(&stranger, "ask").unwrap()] {
+            assert!(!one.is_signed(&public, "ask", wrong), "{wrong}");
+        }
+        assert_eq!(one.sign_ask(&public, "ask"), None);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct JoinRequest {
     pub ask: String,
     /// That whoever asks knows the invite's secret.
     pub proof: String,
+    /// That whoever asks has the key: its signature.
+    pub signature: String,
 }
 
 /// What a node asks for.

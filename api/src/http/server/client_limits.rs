@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::config::Limits;
+use crate::{config::Limits, http::enroll};
 
 /// A client may save up the requests of this time and send them at once.
 const BURST: Duration = Duration::from_secs(2);
@@ -23,14 +23,22 @@ const KEPT_AT_LEAST: usize = 1024;
 #[derive(Debug)]
 pub(super) struct ClientLimits {
     limits: Limits,
-    known: HashMap<IpAddr, Arc<ClientQuota>>,
+    known: HashMap<IpAddr, Arc<Client>>,
     /// With this many clients, those that have disconnected are removed.
     prune_at: usize,
 }
 
-/// One client's remaining quota, shared by its connections.
+/// One client's remaining quotas, shared by its connections.
 #[derive(Debug)]
-pub(in crate::http) struct ClientQuota {
+pub(super) struct Client {
+    requests: Quota,
+    /// Of those, requests to join: each takes the enroller's time.
+    joins: Quota,
+}
+
+/// Requests per second, as the average of some seconds.
+#[derive(Debug)]
+pub(in crate::http) struct Quota {
     requests_per_second: f64,
     bucket: Mutex<Bucket>,
 }
@@ -52,30 +60,40 @@ impl ClientLimits {
     }
 
     /// Admits a connection. `None` means a client without limits.
-    pub(super) fn admit(
-        &mut self,
-        address: IpAddr,
-        now: Instant,
-    ) -> Result<Option<Arc<ClientQuota>>, TooMany> {
+    pub(super) fn admit(&mut self, address: IpAddr, now: Instant) -> Result<Option<Arc<Client>>, TooMany> {
         let Some(client) = client(address) else { return Ok(None) };
         if self.known.len() >= self.prune_at {
-            self.known.retain(|_, quota| Arc::strong_count(quota) > 1 || quota.has_spent(now));
+            self.known.retain(|_, client| Arc::strong_count(client) > 1 || client.has_spent(now));
             self.prune_at = KEPT_AT_LEAST.max(self.known.len() * 2);
         }
         let limits = self.limits;
-        let quota = self
-            .known
-            .entry(client)
-            .or_insert_with(|| Arc::new(ClientQuota::new(f64::from(limits.requests.get()), now)));
+        let new = || {
+            let requests = Quota::new(f64::from(limits.requests.get()), now);
+            Arc::new(Client { requests, joins: Quota::new(enroll::PER_SECOND_OF_ADDRESS, now) })
+        };
+        let client = self.known.entry(client).or_insert_with(new);
         // The map itself holds one reference.
-        if Arc::strong_count(quota) as u64 > u64::from(limits.connections.get()) {
+        if Arc::strong_count(client) as u64 > u64::from(limits.connections.get()) {
             return Err(TooMany);
         }
-        Ok(Some(Arc::clone(quota)))
+        Ok(Some(Arc::clone(client)))
     }
 }
 
-impl ClientQuota {
+impl Client {
+    /// Takes tokens for a request; the error is the time to wait for one.
+    pub(super) fn take(&self, joins: bool, now: Instant) -> Result<(), Duration> {
+        self.requests.take(now)?;
+        if joins { self.joins.take(now) } else { Ok(()) }
+    }
+
+    /// Whether the client would gain requests if it were forgotten.
+    fn has_spent(&self, now: Instant) -> bool {
+        self.requests.has_spent(now) || self.joins.has_spent(now)
+    }
+}
+
+impl Quota {
     pub(in crate::http) fn new(requests_per_second: f64, now: Instant) -> Self {
         let bucket = Bucket { requests: requests_per_second * BURST.as_secs_f64(), at: now };
         Self { requests_per_second, bucket: Mutex::new(bucket) }
@@ -92,7 +110,6 @@ impl ClientQuota {
         Ok(())
     }
 
-    /// Whether the client would gain requests if its quota were removed.
     fn has_spent(&self, now: Instant) -> bool {
         let bucket = *self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         self.filled(bucket, now).requests < self.most()
@@ -156,26 +173,41 @@ mod tests {
     fn too_many_requests_are_answered_with_the_time_to_wait() {
         let (mut clients, now) = clients();
         let quota = clients.admit([192, 0, 2, 1].into(), now).unwrap().unwrap();
-        assert!((0..20).all(|_| quota.take(now).is_ok()));
-        assert_eq!(quota.take(now).unwrap_err().as_millis(), 100);
+        assert!((0..20).all(|_| quota.take(false, now).is_ok()));
+        assert_eq!(quota.take(false, now).unwrap_err().as_millis(), 100);
         let later = now + Duration::from_millis(250);
-        assert!(quota.take(later).is_ok() && quota.take(later).is_ok() && quota.take(later).is_err());
+        assert!(
+            quota.take(false, later).is_ok()
+                && quota.take(false, later).is_ok()
+                && quota.take(false, later).is_err()
+        );
         // Another connection does not help.
         let again = clients.admit([192, 0, 2, 1].into(), later).unwrap().unwrap();
-        assert!(again.take(later).is_err());
+        assert!(again.take(false, later).is_err());
+    }
+
+    #[test]
+    fn few_of_a_clients_requests_may_be_to_join() {
+        let (connections, requests) = (NonZeroU32::MIN, NonZeroU32::new(200).unwrap());
+        let (mut clients, now) = (ClientLimits::new(Limits { connections, requests }), Instant::now());
+        let [one, other] = [1, 2].map(|host| clients.admit([192, 0, 2, host].into(), now).unwrap().unwrap());
+        let minute = (0..600).map(|tenth| now + Duration::from_millis(100) * tenth);
+        let joined = minute.filter(|at| one.take(true, *at).is_ok()).count();
+        assert!((600..=640).contains(&joined), "{joined}");
+        assert!(other.take(true, now).is_ok());
     }
 
     #[test]
     fn disconnected_clients_are_removed_once_their_quota_is_full() {
         let (mut clients, now) = clients();
         let greedy = clients.admit([192, 0, 2, 1].into(), now).unwrap().unwrap();
-        while greedy.take(now).is_ok() {}
+        while greedy.take(false, now).is_ok() {}
         drop(greedy);
         for number in 0..5_000_u32 {
             let address = IpAddr::V4((0x0a00_0000 + number).into());
             drop(clients.admit(address, now).unwrap());
         }
         assert!(clients.known.len() <= KEPT_AT_LEAST, "{}", clients.known.len());
-        assert!(clients.admit([192, 0, 2, 1].into(), now).unwrap().unwrap().take(now).is_err());
+        assert!(clients.admit([192, 0, 2, 1].into(), now).unwrap().unwrap().take(false, now).is_err());
     }
 }

@@ -10,7 +10,7 @@ use warp::{
 };
 
 use crate::{
-    http::{errors, sent, server::client_limits::ClientQuota},
+    http::{enroll, errors, sent, server::client_limits::Client},
     json,
 };
 
@@ -22,9 +22,9 @@ const BODY_BYTES: u64 = sent::MAX_BYTES as u64;
 const TOO_MANY_CONNECTIONS: &str = "this address has the maximum number of connections";
 
 /// The answer to a request that is refused here.
-pub(super) fn refusal<B>(request: &Request<B>, quota: Option<&Arc<ClientQuota>>) -> Option<Response> {
+pub(super) fn refusal<B>(request: &Request<B>, quota: Option<&Arc<Client>>) -> Option<Response> {
     if let Some(quota) = quota
-        && let Err(wait) = quota.take(Instant::now())
+        && let Err(wait) = quota.take(enroll::is_asked(request.uri().path()), Instant::now())
     {
         return Some(too_many_requests(wait));
     }

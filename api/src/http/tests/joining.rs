@@ -6,13 +6,15 @@ use warp::test::request;
 use super::*;
 
 fn ask() -> Value {
-    json!({ "invite": "abcd2345", "ask": "{}", "proof": "00" })
+    json!({ "invite": "abcd2345", "ask": "{}", "proof": "00", "signature": "00" })
 }
 
 #[tokio::test]
 async fn a_request_to_join_needs_no_token_and_is_passed_on() {
     let api = api(Readers::WithToken).await;
     let answer = request().method("POST").path("/api/enroll").json(&ask()).reply(&api).await;
+    assert_eq!((answer.status().as_u16(), &*detail(&answer)), (503, "the broker is not connected"));
+    let answer = request().method("POST").path("/api/enroll/").json(&ask()).reply(&api).await;
     assert_eq!((answer.status().as_u16(), &*detail(&answer)), (503, "the broker is not connected"));
     let answer = request().method("GET").path("/api/enroll").reply(&api).await;
     assert_eq!((answer.status().as_u16(), &answer.headers()["allow"]), (405, &"POST".parse().unwrap()));
@@ -35,7 +37,7 @@ async fn a_request_to_join_needs_no_token_and_is_passed_on() {
 async fn who_tries_too_many_is_asked_to_wait() {
     let api = api(Readers::WithToken).await;
     let mut refused = None;
-    for _ in 0..1_000 {
+    for _ in 0..5_000 {
         let answer = request().method("POST").path("/api/enroll").json(&ask()).reply(&api).await;
         if answer.status() == 429 {
             refused = Some(answer);

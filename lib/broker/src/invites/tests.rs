@@ -16,13 +16,18 @@ fn terms(uses: u32) -> InviteTerms {
 }
 
 fn user() -> String {
-    nkeys::KeyPair::new_user().public_key()
+    KeyPair::new_user().public_key()
 }
 
-fn request(invite: &Invite, name: &str, key: &str) -> JoinRequest {
-    let ask = serde_json::to_string(&JoinAsk { name: name.to_owned(), key: key.to_owned() }).unwrap();
-    let proof = invite.key().prove_ask(&ask);
-    JoinRequest { invite: invite.id().to_owned(), ask, proof }
+/// A request of somebody who has a key, in the name of one.
+fn signed(invite: &Invite, name: &str, named: &str, key: &KeyPair) -> JoinRequest {
+    let ask = serde_json::to_string(&JoinAsk { name: name.to_owned(), key: named.to_owned() }).unwrap();
+    let (proof, signature) = (invite.key().prove_ask(&ask), invite.key().sign_ask(key, &ask).unwrap());
+    JoinRequest { invite: invite.id().to_owned(), ask, proof, signature }
+}
+
+fn request(invite: &Invite, name: &str, key: &KeyPair) -> JoinRequest {
+    signed(invite, name, &key.public_key(), key)
 }
 
 fn refusal(invites: &mut Invites, request: &JoinRequest) -> JoinRefusal {
@@ -34,10 +39,13 @@ fn who_knows_the_word_is_heard_and_nobody_else() {
     let mut invites = Invites::default();
     let invite = invites.make(terms(1), NOW_MS).unwrap();
     let other = invites.make(terms(1), NOW_MS).unwrap();
-    let (key, stranger) = (user(), Invite::random().unwrap());
+    let (key, stranger) = (KeyPair::new_user(), Invite::random().unwrap());
     let good = request(&invite, "Web 01", &key);
     let asked = invites.asked(&good).unwrap();
-    assert_eq!((asked.name.display(), asked.name.id().as_str(), &asked.key), ("Web 01", "web=2001", &key));
+    assert_eq!(
+        (asked.name.display(), asked.name.id().as_str(), &asked.key),
+        ("Web 01", "web=2001", &key.public_key())
+    );
     assert_eq!(asked.invite.id, invite.id());
     for wrong in [
         request(&stranger, "a", &key),
@@ -60,15 +68,30 @@ fn a_name_or_a_key_that_is_none_is_refused() {
     for (name, key) in
         [("", &*user()), (" ", &user()), ("a", ""), ("a", &account), ("a", &injected), ("a", " U")]
     {
-        let asked = request(&invite, name, key);
+        let asked = signed(&invite, name, key, &KeyPair::new_user());
         assert_eq!(refusal(&mut invites, &asked), JoinRefusal::Unfit, "{name:?} {key:?}");
     }
-    let long = "x".repeat(256);
-    assert_eq!(refusal(&mut invites, &request(&invite, &long, &user())), JoinRefusal::Unfit);
+    let (long, own) = ("x".repeat(256), KeyPair::new_user());
+    assert_eq!(refusal(&mut invites, &request(&invite, &long, &own)), JoinRefusal::Unfit);
     let ask = "no JSON".to_owned();
-    let proof = invite.key().prove_ask(&ask);
-    let asked = JoinRequest { invite: invite.id().to_owned(), ask, proof };
+    let asked = JoinRequest { proof: invite.key().prove_ask(&ask), ask, ..request(&invite, "a", &own) };
     assert_eq!(refusal(&mut invites, &asked), JoinRefusal::Unfit);
+}
+
+#[test]
+fn nobody_joins_with_the_key_of_somebody_else() {
+    let mut invites = Invites::default();
+    let invite = invites.make(terms(1), NOW_MS).unwrap();
+    let (own, heard) = (KeyPair::new_user(), request(&invite, "a", &KeyPair::new_user()));
+    let other = request(&invite, "b", &own).signature;
+    for stolen in [
+        signed(&invite, "a", &user(), &own),
+        JoinRequest { signature: other, ..heard.clone() },
+        JoinRequest { signature: String::new(), ..heard.clone() },
+    ] {
+        assert_eq!(refusal(&mut invites, &stolen), JoinRefusal::Unfit, "{stolen:?}");
+    }
+    assert!(invites.asked(&heard).is_ok());
 }
 
 #[test]
@@ -78,10 +101,16 @@ fn an_invite_ends_by_its_time_by_its_uses_or_by_hand() {
     let record = |invites: &Invites| invites.all()[0].clone();
     assert_eq!(record(&invites).over(NOW_MS + 999), None);
     assert_eq!(record(&invites).over(NOW_MS + 1_000), Some("has expired"));
-    let joined = Joined { name: "A".to_owned(), node: "a".to_owned(), key: "U".to_owned(), at_ms: NOW_MS };
+    let joined = Joined {
+        name: "A".to_owned(),
+        node: "a".to_owned(),
+        key: "U".to_owned(),
+        at_ms: NOW_MS,
+        pending: false,
+    };
     invites.invites[0].joined.push(joined);
     assert_eq!((record(&invites).over(NOW_MS), record(&invites).uses_left()), (Some("is used up"), 0));
-    assert!(record(&invites).has_joined("a", "U") && !record(&invites).has_joined("a", "V"));
+    assert!(record(&invites).joined("a", "U").is_some() && record(&invites).joined("a", "V").is_none());
     assert_eq!(invites.still_admitting("a", NOW_MS).count(), 0);
     invites.invites[0].terms.uses = 2;
     assert_eq!(invites.still_admitting("a", NOW_MS).collect::<Vec<_>>(), [invite.id()]);
@@ -111,4 +140,45 @@ fn the_file_is_the_owners_and_holds_no_word_and_old_invites_leave_it() {
     fs::write(&path, "{").unwrap();
     let refused = update(dir.path(), |_| ()).unwrap_err().to_string();
     assert!(refused.contains("invites.json cannot be read"), "{refused}");
+}
+
+#[test]
+fn a_use_that_is_counted_stays_so_until_it_is_settled_or_taken_back() {
+    let mut invites = Invites::default();
+    invites.make(terms(2), NOW_MS).unwrap();
+    let joined = |node: &str| Joined {
+        name: node.to_owned(),
+        node: node.to_owned(),
+        key: "U".to_owned(),
+        at_ms: NOW_MS,
+        pending: true,
+    };
+    invites.invites[0].joined = vec![joined("a"), joined("b")];
+    assert_eq!(invites.all()[0].over(NOW_MS), Some("is used up"));
+    invites.settle("a");
+    let pending: Vec<bool> = invites.all()[0].joined.iter().map(|joined| joined.pending).collect();
+    assert_eq!(pending, [false, true]);
+    for node in ["a", "b"] {
+        invites.invites[0].uncount(node, "U");
+    }
+    let left: Vec<&str> = invites.all()[0].joined.iter().map(|joined| &*joined.node).collect();
+    assert_eq!((left, invites.all()[0].uses_left()), (vec!["a"], 1));
+}
+
+#[test]
+fn strangers_are_refused_without_the_file_and_what_has_changed_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut known = KnownInvites::default();
+    assert_eq!(known.now(dir.path()).unwrap(), &Invites::default());
+    let invite = update(dir.path(), |invites| invites.make(terms(1), NOW_MS).unwrap()).unwrap();
+    let asked = request(&invite, "a", &KeyPair::new_user());
+    assert_eq!(known.now(dir.path()).unwrap().refuses(&asked), None);
+    let strange = JoinRequest { proof: String::new(), ..asked };
+    // Nobody waits for whoever has the file open.
+    let mut held = open(dir.path()).unwrap();
+    let refused = known.now(dir.path()).unwrap().refuses(&strange);
+    assert_eq!(refused.map(|(reason, _)| reason), Some(JoinRefusal::Unknown));
+    assert!(held.invites.revoke(invite.id()));
+    held.save().unwrap();
+    assert!(known.now(dir.path()).unwrap().all()[0].revoked);
 }

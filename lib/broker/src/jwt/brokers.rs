@@ -43,6 +43,18 @@ struct Refused {
     description: String,
 }
 
+/// An account's token as a broker has it; empty when it has none. `client` must be a user of the system
+/// account.
+///
+/// # Errors
+///
+/// When no broker answers.
+pub async fn known_token(client: &Client, account: &str) -> anyhow::Result<String> {
+    let lookup = format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP");
+    let answer = client.request(lookup, "".into()).await.context("the broker does not answer")?;
+    Ok(String::from_utf8_lossy(&answer.payload).into_owned())
+}
+
 /// Sends the accounts' tokens to all brokers of a cluster; returns how many have stored them. `client` must
 /// be a user of the system account. Connections that are no longer allowed end at once; others are not
 /// affected.

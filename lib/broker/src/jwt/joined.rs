@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use tidemap_wire::NodeId;
 
 use super::{BY_ENROLL_KEY, JwtError, Operator, check_user_key, claims, creds, seed, token};
-use crate::{files, keys::Admission};
+use crate::{files, keys::Admission, untold};
 use token::Claims;
 
 impl Operator {
     /// Signs credentials for a node's public key, and returns them with how it stands. If the node has
     /// another key, that is revoked only if `replaces`, which needs the operator's key; brokers learn of it
-    /// by [`super::push`].
+    /// by [`super::push`], and until then it is marked ([`crate::untold`]).
     ///
     /// # Errors
     ///
@@ -40,6 +40,7 @@ impl Operator {
             }
             Some(_) if !replaces => return Ok((Admission::NodeTaken, String::new())),
             Some(claims) => {
+                untold::mark(&self.dir)?;
                 self.sign_revocation(&claims.sub, claims.iat.unwrap_or(now_s).max(now_s), now_s)?;
                 self.record_revocation(node, &format!("{}\n{BY_ENROLL_KEY}\n", claims.sub))?;
                 Admission::Replaced
@@ -52,6 +53,39 @@ impl Operator {
         files::write_if_changed(&path, &format!("{token}\n"))?;
         files::remove(&self.agent_creds_path(node))?;
         Ok((admission, token))
+    }
+
+    /// The account of agents.
+    ///
+    /// # Errors
+    ///
+    /// When its file cannot be read.
+    pub fn agents_account(&self) -> Result<String, JwtError> {
+        Ok(self.required_claims("AGENTS")?.sub)
+    }
+
+    /// Takes over the revocations in the token of that account that brokers have: brokers keep the token that
+    /// was signed last, and another copy of this folder may have signed some. Without the operator's key
+    /// nothing is signed here, and nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written or has unexpected content.
+    pub fn unite_revocations(&self, known: &str, now_s: i64) -> Result<(), JwtError> {
+        let _lock = self.lock()?;
+        let agents = self.required_claims("AGENTS")?;
+        let Some(known) = token::claims(known).filter(|known| known.sub == agents.sub) else { return Ok(()) };
+        // What a renewed enrolling key has made worthless is not revoked again.
+        let has_same_key = claims::enroll_key(&known) == claims::enroll_key(&agents);
+        if !has_same_key || !self.key_path("operator").exists() {
+            return Ok(());
+        }
+        let root = seed::open(&self.key_path("operator"), &seed::OPERATOR)?;
+        let revoked = claims::revoked(&known);
+        let add = |agents, (key, until_s): (&String, &i64)| claims::revoke(agents, key, *until_s);
+        let united = revoked.iter().fold(agents, add);
+        self.issue("AGENTS", united, &root, now_s)?;
+        self.write_configuration()
     }
 
     /// Whether a node has joined with this key, and was not revoked since.

@@ -91,7 +91,12 @@ impl Scene {
 
 /// A request with an invite that nobody has made.
 fn stranger() -> JoinRequest {
-    JoinRequest { invite: "aaaaaaaa".to_owned(), ask: "{}".to_owned(), proof: String::new() }
+    JoinRequest {
+        invite: "aaaaaaaa".to_owned(),
+        ask: "{}".to_owned(),
+        proof: String::new(),
+        signature: String::new(),
+    }
 }
 
 /// A program in the tools folder.

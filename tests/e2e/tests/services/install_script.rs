@@ -18,18 +18,31 @@ struct Host {
 
 impl Host {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        // A home's name may hold anything.
+        Self { folder: tempfile::Builder::new().prefix("it's 100% ").tempdir().unwrap() }
     }
 
     fn file(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
+    /// Whether there is neither a program nor a key, nor a part of one.
+    fn leaves_nothing(&self) -> bool {
+        [".local/bin", ".config/tidemap"].iter().all(|folder| {
+            let found = fs::read_dir(self.file(folder));
+            found.map_or(true, |mut files| files.next().is_none())
+        })
+    }
+
     /// A shell of a user without root, for which this folder is home.
     fn shell(&self, script: &str) -> Command {
         let mut command = Command::new("unshare");
         clean(&mut command);
-        command.args(["--user", "sh", "-c", script]).env("HOME", self.folder.path()).env("TMPDIR", "/tmp");
+        command
+            .args(["--user", "sh", "-c", script])
+            .current_dir(self.folder.path())
+            .env("HOME", self.folder.path())
+            .env("TMPDIR", "/tmp");
         command.env_remove("XDG_CONFIG_HOME").env("XDG_RUNTIME_DIR", self.folder.path()).kill_on_drop(true);
         command
     }
@@ -68,7 +81,8 @@ async fn one_line_installs_an_agent_that_joins_and_another_takes_it_away() {
     let script = http::get(format!("{url}/install.sh")).await.unwrap().body;
     let part = &script[..script.len() - "main \"$@\"\n".len()];
     fs::write(host.file("part"), part).unwrap();
-    assert!(host.run("sh ./part x").await.status.success() || !host.file(".local").exists());
+    host.run(&format!("sh ./part {word}")).await;
+    assert!(!host.file(".local").exists() && !host.file(".config").exists());
 
     let line = format!("curl -fsS {url}/install.sh | sh -s -- --node edge-8 --label rack=7 {word}");
     let installed = host.run(&line).await;
@@ -81,10 +95,11 @@ async fn one_line_installs_an_agent_that_joins_and_another_takes_it_away() {
     is_online(&url, "edge-8", &[("rack", "7"), ("site", "fra")]).await;
     agent.kill().await.unwrap();
 
-    // Again, as a configuration tool does: it changes nothing, and needs no use of the invite.
-    let key = fs::read_to_string(host.file(".config/tidemap/agent.nk")).unwrap();
+    // Again, as a configuration tool does: the host stays what it is, and needs no use of the invite.
+    let read = |name: &str| fs::read_to_string(host.file(".config/tidemap").join(name)).unwrap();
+    let before = (read("agent.nk"), read("agent.env"));
     assert!(host.run(&line).await.status.success());
-    assert_eq!(fs::read_to_string(host.file(".config/tidemap/agent.nk")).unwrap(), key);
+    assert_eq!((read("agent.nk"), read("agent.env")), before);
 
     assert!(host.run(&format!("curl -fsS {url}/install.sh | sh -s -- --uninstall")).await.status.success());
     for gone in [".local/bin/tidemap-agent", ".config/tidemap"] {
@@ -108,9 +123,12 @@ async fn what_goes_wrong_is_one_line_and_leaves_no_agent() {
         ("ftp://x aaaaaaaabbbbbbbbccccccccdddddddd", 1, "cannot be fetched"),
     ] {
         let output = host.run(&format!("{script} {words}")).await;
-        assert_eq!(output.status.code(), Some(code), "{words}: {}", said(&output));
-        assert!(said(&output).contains(why), "{words}: {}", said(&output));
-        assert!(!host.file(".config/tidemap/agent.nk").exists(), "{words}");
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{words}: {text}");
+        let lines = if why.starts_with("usage") { 3 } else { 1 };
+        let own = text.lines().filter(|line| !line.starts_with("curl: ")).count();
+        assert!(text.contains(why) && own == lines, "{words}: {text}");
+        assert!(host.leaves_nothing(), "{words}");
     }
     // A program that is not the one that was announced.
     let page = http::get(format!("{url}/agents/tidemap-agent-x86_64.sha256")).await.unwrap();
@@ -123,6 +141,7 @@ async fn what_goes_wrong_is_one_line_and_leaves_no_agent() {
     let output =
         host.run(&format!("{script} http://{} aaaaaaaabbbbbbbbccccccccdddddddd", between.address)).await;
     assert!(said(&output).contains("did not arrive whole"), "{}", said(&output));
+    assert!(host.leaves_nothing());
 }
 
 #[tokio::test]
@@ -172,7 +191,7 @@ fn archive(host: &Host) -> String {
 async fn an_unpacked_archive_installs_the_whole_or_the_agent_without_a_download() {
     let (folder, host) = (tempfile::tempdir().unwrap(), Host::new());
     let archive = archive(&host);
-    let installed = host.run(&format!("sh {archive}/install.sh")).await;
+    let installed = host.run(&format!("sh \"{archive}/install.sh\"")).await;
     assert!(installed.status.success(), "{}", said(&installed));
     let program = host.file(".local/bin/tidemap");
     let version = Command::new(&program).arg("--version").output().await.unwrap();
@@ -184,10 +203,11 @@ async fn an_unpacked_archive_installs_the_whole_or_the_agent_without_a_download(
     let data = folder.path().join("data");
     let (_up, url) = Tidemap::up(&data, &["--node", "first"]).await.unwrap();
     let word = invite(data.to_str().unwrap(), &[]).await;
-    let joined = host.run(&format!("cd {archive} && sh install.sh --node offline {url} {word}")).await;
+    let joined =
+        host.run(&format!("cd \"{archive}\" && sh install.sh --node offline {url} {word}")).await;
     assert!(joined.status.success(), "{}", said(&joined));
     assert!(host.file(".config/tidemap/agent.nk").exists());
-    assert!(host.run(&format!("sh {archive}/install.sh --uninstall")).await.status.success());
+    assert!(host.run(&format!("sh \"{archive}/install.sh\" --uninstall")).await.status.success());
     for gone in [".local/bin/tidemap", ".local/bin/tidemap-agent", ".local/lib/tidemap", ".config/tidemap"] {
         assert!(!host.file(gone).exists(), "{gone}");
     }
@@ -199,4 +219,41 @@ async fn an_unpacked_archive_installs_the_whole_or_the_agent_without_a_download(
         "{}",
         said(&missing)
     );
+}
+
+/// The service manager only writes down what it is told.
+#[tokio::test]
+async fn a_unit_of_a_users_own_may_lie_anywhere_and_be_started_later() {
+    let (folder, agents, host) = (tempfile::tempdir().unwrap(), agents(), Host::new());
+    let data = folder.path().join("data");
+    let path = agents.path().to_str().unwrap();
+    let (_up, url) = Tidemap::up(&data, &["--node", "first", "--agents-dir", path]).await.unwrap();
+    fs::create_dir_all(host.file("systemd")).unwrap();
+    fs::create_dir_all(host.file("bin")).unwrap();
+    let recorder = "#!/bin/sh\necho \"$@\" >>\"$HOME/told\"\n";
+    fs::write(host.file("bin/systemctl"), recorder).unwrap();
+    fs::set_permissions(host.file("bin/systemctl"), fs::Permissions::from_mode(0o755)).unwrap();
+    let word = invite(data.to_str().unwrap(), &[]).await;
+    let script = format!(
+        "export PATH=\"$HOME/bin:$PATH\"; curl -fsS {url}/install.sh | sh -s -- --no-start --node later {word}"
+    );
+    let installed = host.run(&script).await;
+    assert!(installed.status.success(), "{}", said(&installed));
+    let told = fs::read_to_string(host.file("told")).unwrap();
+    assert_eq!(told, "--user daemon-reload\n--user enable --quiet tidemap-agent.service\n");
+    let unit = fs::read_to_string(host.file(".config/systemd/user/tidemap-agent.service")).unwrap();
+    let home = host.folder.path().to_str().unwrap().replace('%', "%%");
+    let start = format!(
+        "ExecStart=\"{home}/.local/bin/tidemap-agent\" --creds \"{home}/.config/tidemap/agent.nk\"\n"
+    );
+    assert!(unit.contains(&start), "{unit}");
+    assert!(unit.contains(&format!("EnvironmentFile={home}/.config/tidemap/agent.env\n")), "{unit}");
+
+    // What somebody has set before stays.
+    let settings = host.file(".config/tidemap/agent.env");
+    let before = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, format!("TIDEMAP_CAP=500/50\n{before}")).unwrap();
+    let remove = format!("curl -fsS {url}/install.sh | sh -s -- --uninstall");
+    assert!(host.run(&remove).await.status.success());
+    assert_eq!(fs::read_to_string(settings).unwrap(), "TIDEMAP_CAP=500/50\n");
 }

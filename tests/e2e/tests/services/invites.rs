@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -154,4 +155,55 @@ async fn a_host_joins_by_one_word_and_its_key_never_leaves_it() {
     assert_eq!(late.err.lines().count(), 1, "{}", late.err);
     let listed = run(&["invites", "--data-dir", &data]).await.out;
     assert!(listed.contains("0 of 1 left  is used up  site=fra  joined: edge 7"), "{listed}");
+}
+
+#[tokio::test]
+async fn a_host_whose_answer_was_lost_goes_on_also_after_it_was_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, there) = (path("data"), path("there"));
+    let (_up, url) = Tidemap::up(Path::new(&data), &["--node", "first"]).await.unwrap();
+    let word = invite(&data, &["--uses", "2"]).await;
+    let join = ["agent", "join", &url, &word, "--node", "edge", "--config-dir", &there];
+    let left = async |text: &str| {
+        let listed = run(&["invites", "--data-dir", &data]).await.out;
+        assert!(listed.contains(text), "{listed}");
+    };
+    // Settings that hold a secret are their owner's, and cannot be written at first.
+    let (settings, obstacle) = (Path::new(&there).join("agent.env"), Path::new(&there).join("agent.env.new"));
+    fs::create_dir_all(&obstacle).unwrap();
+    fs::write(&settings, "HTTPS_PROXY=http://me:secret@proxy:3128\n").unwrap();
+    fs::set_permissions(&settings, fs::Permissions::from_mode(0o600)).unwrap();
+    for _ in 0..2 {
+        let stopped = run(&join).await;
+        assert!(stopped.code == Some(1) && stopped.err.contains("cannot write"), "{}", stopped.err);
+        left("1 of 2 left").await;
+    }
+    assert_eq!(run(&["revoke", "edge", "--data-dir", &data]).await.code, Some(0));
+    fs::remove_dir(&obstacle).unwrap();
+    let joined = run(&join).await;
+    assert_eq!(joined.code, Some(0), "{}", joined.err);
+    left("0 of 2 left").await;
+    let text = fs::read_to_string(&settings).unwrap();
+    assert!(text.starts_with("HTTPS_PROXY=http://me:secret@proxy:3128\n"), "{text}");
+    assert_eq!(fs::metadata(&settings).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!Path::new(&there).join("agent.nk.joining").exists());
+    let _agent = agent(Path::new(&there));
+    is_online(&url, "edge", &[]).await;
+}
+
+#[tokio::test]
+async fn an_invite_with_another_address_of_the_broker_names_ups_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    fs::create_dir(folder.path().join("keys")).unwrap();
+    fs::write(folder.path().join("endpoint-ca.pem"), "the authority").unwrap();
+    for (url, is_named) in [("tls://broker.example:4222", true), ("nats://broker.example:4222", false)] {
+        let api = ["--api-url", "http://api.example:8080", "--nats-url", url];
+        let said = run(&[&["invite", "--data-dir", data][..], &api].concat()).await;
+        assert!(said.out.contains("sh -s -- http://api.example:8080 "), "{}", said.out);
+        let kept = fs::read_to_string(folder.path().join("keys/invites.json")).unwrap();
+        assert_eq!(kept.contains("the authority"), is_named, "{kept}");
+        fs::remove_file(folder.path().join("keys/invites.json")).unwrap();
+    }
 }

@@ -4,6 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use anyhow::ensure;
 use futures_util::future::join_all;
+use nkeys::KeyPair;
 use tidemap_service::invite::Invite;
 use tidemap_testkit::{eventually, http, nginx::Nginx, process::Tidemap};
 use tidemap_wire::{JoinAsk, JoinRequest};
@@ -66,15 +67,18 @@ pub(crate) async fn post(url: &str, request: &JoinRequest) -> (u16, String) {
     .unwrap()
 }
 
-fn request(word: &str, node: &str, key: &str) -> JoinRequest {
+/// A request of somebody who has a key, in the name of one.
+pub(crate) fn request(word: &str, node: &str, named: &str, key: &KeyPair) -> JoinRequest {
     let invite = Invite::parse(word).unwrap();
-    let ask = serde_json::to_string(&JoinAsk { name: node.to_owned(), key: key.to_owned() }).unwrap();
-    let proof = invite.key().prove_ask(&ask);
-    JoinRequest { invite: invite.id().to_owned(), ask, proof }
+    let ask = serde_json::to_string(&JoinAsk { name: node.to_owned(), key: named.to_owned() }).unwrap();
+    let (proof, signature) = (invite.key().prove_ask(&ask), invite.key().sign_ask(key, &ask).unwrap());
+    JoinRequest { invite: invite.id().to_owned(), ask, proof, signature }
 }
 
-fn user() -> String {
-    nkeys::KeyPair::new_user().public_key()
+/// A request of a host that has just made its key.
+fn fresh(word: &str, node: &str) -> JoinRequest {
+    let key = KeyPair::new_user();
+    request(word, node, &key.public_key(), &key)
 }
 
 #[tokio::test]
@@ -120,16 +124,23 @@ async fn a_name_belongs_to_the_key_that_has_it() {
     let before = scene.users();
     scene.refuses("first", &word, "is enrolled with another key").await;
     scene.refuses("A", &word, "is enrolled with another key").await;
-    // The key of another node, or of a service, would make the broker refuse all of its users.
+    // The keys of another node and of a service: the broker would refuse all of its users.
+    let own = KeyPair::new_user();
     let key = before.split("nkey: ").nth(1).unwrap().split(',').next().unwrap();
     let services = fs::read_to_string(Path::new(&scene.data()).join("users/services.conf")).unwrap();
     let service = services.split("nkey: ").nth(1).unwrap().split(' ').next().unwrap();
     for taken in [key, service] {
-        let (status, body) = post(&scene.url, &request(&word, "b", taken)).await;
-        assert!(status == 409 && body.contains("under another name"), "{status} {body}");
+        let (status, body) = post(&scene.url, &request(&word, "b", taken, &own)).await;
+        assert!(status == 422 && body.contains("does not have the key"), "{status} {body}");
     }
-    for (name, key) in [("", &*user()), ("b", "U"), ("b", &format!("{} }} {{", user()))] {
-        assert_eq!(post(&scene.url, &request(&word, name, key)).await.0, 422, "{name} {key}");
+    // Whoever has it may not use it twice either.
+    let seed = fs::read_to_string(Path::new(&scene.path("kept")).join("agent.nk")).unwrap();
+    let known = KeyPair::from_seed(seed.trim()).unwrap();
+    let (status, body) = post(&scene.url, &request(&word, "b", &known.public_key(), &known)).await;
+    assert!(status == 409 && body.contains("under another name"), "{status} {body}");
+    let public = own.public_key();
+    for (name, key) in [("", &*public), ("b", "U"), ("b", &format!("{public} }} {{"))] {
+        assert_eq!(post(&scene.url, &request(&word, name, key, &own)).await.0, 422, "{name} {key}");
     }
     assert_eq!(scene.users(), before);
     // With an invite that allows it the name goes to the other key, and the first one ends.
@@ -152,7 +163,7 @@ async fn a_name_belongs_to_the_key_that_has_it() {
 async fn a_request_may_be_repeated_until_its_node_is_revoked() {
     let scene = Scene::open().await;
     let word = invite(&scene.data(), &["--uses", "2"]).await;
-    let heard = request(&word, "a", &user());
+    let heard = fresh(&word, "a");
     let first = post(&scene.url, &heard).await;
     assert_eq!(first.0, 200, "{}", first.1);
     for _ in 0..3 {
@@ -204,8 +215,7 @@ async fn a_node_that_has_joined_keeps_its_key_and_can_be_revoked() {
 async fn as_many_join_at_the_same_time_as_the_invite_says() {
     let scene = Scene::open().await;
     let word = invite(&scene.data(), &["--uses", "20"]).await;
-    let requests: Vec<JoinRequest> =
-        (0..30).map(|number| request(&word, &format!("n{number}"), &user())).collect();
+    let requests: Vec<JoinRequest> = (0..30).map(|number| fresh(&word, &format!("n{number}"))).collect();
     let answers = join_all(requests.iter().map(|request| post(&scene.url, request))).await;
     let with = |status: u16| answers.iter().filter(|answer| answer.0 == status).count();
     assert_eq!((with(200), with(410)), (20, 10), "{answers:?}");
@@ -217,7 +227,7 @@ async fn whoever_does_not_know_the_invite_cannot_name_a_broker() {
     let scene = Scene::open().await;
     let word = invite(&scene.data(), &[]).await;
     // Another Tidemap's answer, with a broker of its own, and the true one with another broker.
-    let (status, answer) = post(&scene.url, &request(&word, "spy", &user())).await;
+    let (status, answer) = post(&scene.url, &fresh(&word, "spy")).await;
     assert_eq!(status, 200);
     let other = answer.replace("127.0.0.1:", "127.0.0.9:");
     assert_ne!(other, answer);
@@ -232,4 +242,22 @@ async fn whoever_does_not_know_the_invite_cannot_name_a_broker() {
             assert!(!Path::new(&folder).join(file).exists(), "{file}");
         }
     }
+}
+
+#[tokio::test]
+async fn strangers_do_not_keep_a_host_from_joining() {
+    let scene = Scene::open().await;
+    let word = invite(&scene.data(), &[]).await;
+    let strange = JoinRequest { proof: String::new(), ..fresh(&word, "spy") };
+    let trying = (0..8).map(|_| async {
+        loop {
+            let (status, body) = post(&scene.url, &strange).await;
+            assert!(matches!(status, 403 | 429), "{status} {body}");
+        }
+    });
+    let joined = tokio::select! {
+        joined = scene.join("a", &word, &[]) => joined,
+        _ = join_all(trying) => Said { code: None, out: String::new(), err: String::new() },
+    };
+    assert!(joined.code == Some(0) && !joined.err.contains("trying again"), "{}", joined.err);
 }

@@ -1,0 +1,63 @@
+//! Whether brokers have still to be told of a change in a data folder or an operator's folder. It is written
+//! down before the change, so that whoever makes it may be stopped at any moment: the next one sees to it.
+
+use std::path::Path;
+
+use nkeys::KeyPair;
+
+use crate::files::{self, PathError};
+
+const FILE: &str = "keys/untold";
+
+/// A change of which brokers may not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untold(String);
+
+/// Writes down that a change is about to be made.
+///
+/// # Errors
+///
+/// When the file cannot be written. Then the change must not be made.
+pub fn mark(dir: &Path) -> Result<(), PathError> {
+    // Each is another, so that who has told of one does not take the mark of the next one away.
+    files::write_atomically(&dir.join(FILE), &format!("{}\n", KeyPair::new_user().public_key()))
+}
+
+/// The last change of which brokers may not know.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn read(dir: &Path) -> Result<Option<Untold>, PathError> {
+    Ok(files::read(&dir.join(FILE))?.map(Untold))
+}
+
+/// Brokers have been told after this was read.
+///
+/// # Errors
+///
+/// When the file cannot be read or removed.
+pub fn told(dir: &Path, seen: &Untold) -> Result<(), PathError> {
+    if read(dir)?.as_ref() == Some(seen) { files::remove(&dir.join(FILE)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_comes_while_brokers_are_told_is_not_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("keys")).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), None);
+        mark(dir.path()).unwrap();
+        let first = read(dir.path()).unwrap().unwrap();
+        mark(dir.path()).unwrap();
+        told(dir.path(), &first).unwrap();
+        let second = read(dir.path()).unwrap().unwrap();
+        assert_ne!(second, first);
+        told(dir.path(), &second).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), None);
+        told(dir.path(), &second).unwrap();
+    }
+}
