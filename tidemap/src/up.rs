@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     HISTORY_FOLDER, api_endpoint,
-    backup::buckets,
+    backup::{self, buckets},
     enroller::{self, Registry},
     listen::{ListenArgs, Listener},
     page_address,
@@ -156,6 +156,7 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     tracing::info!(broker = broker.url(), data = %data_dir.path().display(), "broker is up");
     let http = listeners.http.local_addr().context("the page's address")?;
     api_endpoint::publish(data_dir.path(), http, &plan.listener)?;
+    backup::publish_history_folder(data_dir.path(), plan.history.folder())?;
     let report = page_address::report(http, |name| plan.api.answers(name));
     let started = start(&mut stations, plan, data_dir.path(), listeners, access).await;
     let ended = match started {
@@ -201,7 +202,8 @@ async fn start(
     if let Some(recut) = repartition::run(&jetstream::new(services.clone()), partitions, replicas).await? {
         tracing::info!("{recut}");
     }
-    let restored = buckets::put_back(&jetstream::new(services.clone()), data_dir, partitions, replicas).await?;
+    let restored =
+        buckets::put_back(&jetstream::new(services.clone()), data_dir, partitions, replicas).await?;
     if restored > 0 {
         tracing::info!("{restored} values of a backup are with the broker again");
     }
