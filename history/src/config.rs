@@ -1,6 +1,6 @@
 //! The station's options.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tidemap_service::{cli::UsageError, streams::DiskBudget};
 use tidemap_wire::PartitionCount;
@@ -45,6 +45,13 @@ pub struct Config {
     pub(crate) keep: Keep,
     pub(crate) partitions: PartitionCount,
     pub(crate) remote: Remote,
+}
+
+impl Config {
+    /// The folder of the history.
+    pub fn folder(&self) -> &Path {
+        &self.dir
+    }
 }
 
 impl Args {

@@ -2,7 +2,7 @@
 
 mod address;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use anyhow::{Context, bail};
 use serde::{Serialize, de::DeserializeOwned};
@@ -18,6 +18,18 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// No answer is longer: a list of 100,000 nodes is about 200 MB.
 const MAX_BYTES: u64 = 512 << 20;
 
+/// The API knows nothing of this name.
+#[derive(Debug)]
+pub(crate) struct Missing(String);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
 impl ApiAddressArgs {
     /// The body of the answer for a path that begins with `/api/`.
     pub(crate) fn ask(&self, path: &str) -> anyhow::Result<String> {
@@ -32,7 +44,7 @@ impl ApiAddressArgs {
         self.body(request.send(serde_json::to_vec(value)?))
     }
 
-    /// Removes what is there.
+    /// Removes what is there; [`Missing`] when nothing is.
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<()> {
         let request = self.agent(TIMEOUT)?.delete(self.url_of(path)?.as_str());
         self.body(self.with_key(request)?.call()).map(|_| ())
@@ -53,7 +65,7 @@ impl ApiAddressArgs {
 
     /// The body of an answer, or what it says is wrong.
     fn body(&self, answer: Result<Response<Body>, ureq::Error>) -> anyhow::Result<String> {
-        let mut answer = answer.with_context(|| format!("the API at {} does not answer", self.url))?;
+        let mut answer = answer.with_context(|| format!("the API at {} does not answer", self.address()))?;
         let status = answer.status();
         let body = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string();
         let body = body.context("the API's answer broke off")?;
@@ -62,9 +74,10 @@ impl ApiAddressArgs {
         }
         let detail = serde_json::from_str::<ErrorJson>(&body).map(|error| error.detail);
         match (status.as_u16(), detail) {
+            (404, Ok(detail)) => Err(Missing(detail).into()),
             (422, Ok(detail)) => Err(UsageError(detail).into()),
             (_, Ok(detail)) => bail!(detail),
-            (code, Err(_)) => bail!("the API at {} answers with status {code}", self.url),
+            (code, Err(_)) => bail!("the API at {} answers with status {code}", self.address()),
         }
     }
 

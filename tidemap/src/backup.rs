@@ -1,6 +1,7 @@
 //! `tidemap backup` and `tidemap restore`: the host with the broker, as it was at one moment.
 
 pub(crate) mod buckets;
+mod history_folder;
 
 use std::{
     fs::File,
@@ -14,7 +15,6 @@ use tidemap_broker::data_dir::{
     archive::{self, About, Extra, ExtraContent},
 };
 use tidemap_service::{
-    causes::causes,
     cli::{UsageError, say},
     clock::unix_ms,
     moment,
@@ -23,6 +23,8 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::{HISTORY_FOLDER, operator::BrokersArgs};
+
+pub(crate) use history_folder::publish as publish_history_folder;
 
 /// What stands for standard output or standard input.
 const STREAM: &str = "-";
@@ -37,9 +39,12 @@ pub(crate) struct BackupArgs {
     /// Where `tidemap up` keeps its data.
     #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// The history's folder; `history` in the data folder unless given.
+    /// The history's folder; the one that `tidemap up` uses unless given.
     #[arg(long, env = "TIDEMAP_HISTORY_DIR", value_name = "FOLDER")]
     history_dir: Option<PathBuf>,
+    /// Do not ask the broker: the backup lacks the list of nodes, what fires, and silences.
+    #[arg(long)]
+    without_broker: bool,
     #[command(flatten)]
     brokers: BrokersArgs,
 }
@@ -53,6 +58,9 @@ pub(crate) struct RestoreArgs {
     /// The folder to make, or an empty one.
     #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+    /// The folder for the history; `history` in the data folder unless given.
+    #[arg(long, env = "TIDEMAP_HISTORY_DIR", value_name = "FOLDER")]
+    history_dir: Option<PathBuf>,
 }
 
 /// Writes a backup, while `tidemap up` runs or not.
@@ -66,29 +74,42 @@ pub(crate) async fn back_up(args: BackupArgs, shutdown: CancellationToken) -> an
     if to_stream && io::stdout().is_terminal() {
         return Err(UsageError("FILE: a backup is not for a terminal".to_owned()).into());
     }
-    let kept = buckets::read(&args.brokers.at(&dir), &dir).await;
-    let mut extras = kept.unwrap_or_else(|error| {
+    let beside = if to_stream { None } else { Some(folder_of(&args.file, &dir)?) };
+    let history = history_folder::find(args.history_dir, &dir)?;
+    if history.is_none() {
         say(format_args!(
-            "the broker is not reached, so the backup lacks its list of nodes and what fires: {}",
-            causes(error.as_ref())
+            "there is no history in {}, so the backup has none: name another folder with --history-dir",
+            dir.join(HISTORY_FOLDER).display()
         ));
-        Vec::new()
-    });
-    let history = args.history_dir.unwrap_or_else(|| dir.join(HISTORY_FOLDER));
+    }
+    let mut extras = Vec::new();
+    if !args.without_broker {
+        match buckets::read(&args.brokers.at(&dir), &dir).await {
+            Ok(kept) => extras = kept,
+            Err(error) if was_used(&dir) => {
+                return Err(error.context(
+                    "no backup is made, as the broker is not reached, which has the list of nodes, what fires, and \
+                     silences: start it, name it with --nats-url, or leave them out with --without-broker",
+                ));
+            }
+            Err(_) => say("no broker has been started here yet, so the backup has no list of nodes"),
+        }
+    }
     spawn_blocking(move || {
-        // Beside the backup, where there must be room for as much.
-        let beside = if to_stream { std::env::temp_dir() } else { parent(&args.file) };
-        let copies = tempfile::tempdir_in(&beside).with_context(|| beside.display().to_string())?;
-        let copy = copies.path().join(tidemap_history::FILE);
-        if tidemap_history::back_up(&history, &copy, &shutdown)? {
+        let mut copies = None;
+        if let Some(history) = history {
+            // Beside the backup, where there must be room for as much; or where the history has room.
+            let place = beside.as_deref().unwrap_or(&history);
+            let folder = tempfile::tempdir_in(place).with_context(|| place.display().to_string())?;
+            let copy = folder.path().join(tidemap_history::FILE);
+            tidemap_history::back_up(&history, &copy, &shutdown)?;
             let name = Path::new(HISTORY_FOLDER).join(tidemap_history::FILE);
             extras.push(Extra { name, content: ExtraContent::File(copy) });
+            copies = Some(folder);
         }
         let about = About::now(unix_ms());
         let pack = |out: &mut dyn Write| archive::pack(&dir, &about, &extras, out);
-        let count = if to_stream {
-            pack(&mut io::stdout().lock())?
-        } else {
+        let count = if let Some(beside) = beside {
             let place = || args.file.display().to_string();
             let mut file = tempfile::NamedTempFile::new_in(&beside).with_context(place)?;
             let count = pack(&mut BufWriter::new(&mut file))?;
@@ -96,7 +117,10 @@ pub(crate) async fn back_up(args: BackupArgs, shutdown: CancellationToken) -> an
             file.as_file().sync_all().with_context(place)?;
             file.persist(&args.file).with_context(place)?;
             count
+        } else {
+            pack(&mut io::stdout().lock())?
         };
+        drop(copies);
         say(format_args!("{count} files of {} are saved; the backup holds all keys", dir.display()));
         anyhow::Ok(())
     })
@@ -107,6 +131,11 @@ pub(crate) async fn back_up(args: BackupArgs, shutdown: CancellationToken) -> an
 pub(crate) fn restore(args: RestoreArgs) -> anyhow::Result<()> {
     let dir = folder(args.data_dir)?;
     let place = args.file.display();
+    // Before anything is changed there.
+    archive::check_empty(&dir)?;
+    if let Some(elsewhere) = &args.history_dir {
+        history_folder::check_none(elsewhere)?;
+    }
     let locked = DataDir::lock(&dir)?;
     let unpacked = if args.file == Path::new(STREAM) {
         archive::unpack(io::stdin().lock(), &locked)
@@ -122,7 +151,15 @@ pub(crate) fn restore(args: RestoreArgs) -> anyhow::Result<()> {
         about.version,
         dir.display()
     ));
-    Ok(())
+    let restored = dir.join(HISTORY_FOLDER);
+    match args.history_dir {
+        Some(elsewhere) => history_folder::move_to(&restored, &elsewhere),
+        None if restored.join(tidemap_history::FILE).exists() => {
+            say(format_args!("The history is in {}: start without --history-dir", restored.display()));
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }
 
 fn folder(named: Option<PathBuf>) -> Result<PathBuf, UsageError> {
@@ -131,9 +168,25 @@ fn folder(named: Option<PathBuf>) -> Result<PathBuf, UsageError> {
         .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))
 }
 
-fn parent(file: &Path) -> PathBuf {
-    match file.parent() {
+/// Whether a broker has run in this folder, so that there is something to save of it.
+fn was_used(dir: &Path) -> bool {
+    dir.join("endpoint").exists() || dir.join("jetstream").exists()
+}
+
+/// The folder for the backup, which is not one that is saved.
+fn folder_of(file: &Path, dir: &Path) -> anyhow::Result<PathBuf> {
+    let folder = match file.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
         _ => PathBuf::from("."),
+    };
+    let canonical = |path: &Path| path.canonicalize().with_context(|| path.display().to_string());
+    if canonical(&folder)?.starts_with(canonical(dir)?) {
+        let within = format!(
+            "{}: is in the data folder, so each backup would contain those before: name another place, or - for \
+             standard output",
+            file.display()
+        );
+        return Err(UsageError(within).into());
     }
+    Ok(folder)
 }

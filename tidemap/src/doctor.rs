@@ -36,11 +36,12 @@ pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
         .data_dir
         .or_else(DataDir::default_path)
         .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))?;
-    let mut findings = host::examine(&dir);
+    let here = dir.clone();
+    let mut findings = api_answer::asked(move || Ok(host::examine(&here))).await?;
     if dir.join("keys").is_dir() {
         findings.extend(broker::examine(&dir, args.brokers.at(&dir)).await);
     }
-    let api = args.api.with_token_of(&dir);
+    let api = args.api.at(&dir);
     findings.extend(api_answer::asked(move || Ok(fleet::examine(&api))).await?);
     cli::print(findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))?;
     match findings.iter().filter(|finding| finding.is_wrong()).count() {

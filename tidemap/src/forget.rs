@@ -9,7 +9,7 @@ use tidemap_service::cli::{UsageError, say};
 use tidemap_wire::{NodeId, NodeName};
 
 use crate::{
-    api_answer::{self, ApiAddressArgs},
+    api_answer::{self, ApiAddressArgs, Missing},
     operator::BrokersArgs,
 };
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: ForgetArgs) -> anyhow::Result<()> {
         .data_dir
         .or_else(DataDir::default_path)
         .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))?;
-    let api = args.api.with_token_of(&dir);
+    let api = args.api.at(&dir);
     let path = format!("/api/nodes/{}", args.node.id());
     let listed = api_answer::asked(move || api.delete(&path)).await;
     if !args.history {
@@ -57,6 +57,9 @@ pub(crate) async fn run(args: ForgetArgs) -> anyhow::Result<()> {
         stations = stations.max(heard.iter().filter(|is_known| **is_known).count());
     }
     say(format_args!("{stations} history stations have removed {name}"));
-    // One that left the list long ago may be in the history still.
-    if stations == 0 { listed } else { Ok(()) }
+    match listed {
+        // It left the list long ago.
+        Err(error) if error.is::<Missing>() && stations > 0 => Ok(()),
+        listed => listed,
+    }
 }

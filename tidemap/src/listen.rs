@@ -6,6 +6,7 @@ mod published;
 
 use std::{
     cell::LazyCell,
+    collections::HashSet,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -23,6 +24,14 @@ use earlier::Earlier;
 pub(crate) use advertised::all_outgoing;
 pub(crate) use published::{authority, authority_path, endpoint};
 
+/// The names by which nodes of other hosts may know the broker of a data folder, the latest last.
+pub(crate) fn told_names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        Earlier::read(dir).still_told(&[]).iter().map(|there| there.host().to_owned()).collect();
+    names.dedup();
+    names
+}
+
 /// The broker's usual port.
 const PORT: u16 = 4222;
 
@@ -37,9 +46,9 @@ pub(crate) struct ListenArgs {
     /// to the broker; that of the start before unless given, and at first this host's name.
     #[arg(long, env = "TIDEMAP_ADVERTISE", value_name = "HOST[:PORT]", requires = "listen")]
     advertise: Option<Advertised>,
-    /// Leave a name or address of an earlier start out of the generated certificate: no agent uses it. May be
-    /// repeated.
-    #[arg(long = "drop-name", value_name = "HOST", requires = "listen", conflicts_with = "tls_cert")]
+    /// Leave a name or address of an earlier start out: no agent uses it, so the certificate need not be valid
+    /// for it. May be repeated.
+    #[arg(long = "drop-name", value_name = "HOST", requires = "listen")]
     drop_names: Vec<Advertised>,
     /// Accept that nodes that are enrolled do not trust the certificate, as another authority has signed it.
     /// Each of them has to be enrolled again.
@@ -118,16 +127,16 @@ impl Listener {
                 if let Some(host) = earlier.network_host() {
                     tracing::warn!(
                         "agents of other hosts know the broker as {host}, and this start is without --listen: \
-                         they do not reach it"
+                         they do not reach it (remove network-endpoints of the data folder if there are none)"
                     );
                 }
                 Ok((*address, None))
             }
             Self::Network(network) => {
-                earlier.warn_of_change(&network.advertised);
                 let tls = network.certificates(dir, &earlier)?;
                 if !network.new_authority {
-                    earlier.check_trust(dir, &tls, network.advertised.host())?;
+                    earlier.check_trust(&tls, network.advertised.host(), &network.dropped)?;
+                    earlier.warn_of_change(&network.advertised, network.address.port());
                 }
                 Ok((Some(network.address), Some(tls)))
             }
@@ -141,14 +150,10 @@ impl Listener {
         broker: &Broker,
         authority: Option<&Path>,
     ) -> anyhow::Result<()> {
-        let (url, chosen) = match self {
-            Self::Loopback(_) => (broker.url(), None),
-            Self::Network(Network { advertised, is_chosen, .. }) => {
-                (advertised.url(broker.address().port()), is_chosen.then_some(advertised))
-            }
-        };
-        published::write(dir, &url, authority)?;
-        chosen.map_or(Ok(()), |chosen| published::keep_name(dir, chosen))
+        match self {
+            Self::Loopback(_) => published::write(dir, &broker.url(), authority),
+            Self::Network(network) => network.publish(dir, broker.address().port(), authority),
+        }
     }
 
     /// The URL for this host's own stations. A certificate of the operator's covers the advertised name only;
@@ -181,15 +186,36 @@ impl Network {
             tracing::warn!("the broker's certificate is no longer valid for {name} (--drop-name)");
         }
         let mut names = tls::names(self.advertised.host(), self.address.ip());
-        let before = earlier.network_host().filter(|host| !self.dropped.iter().any(|name| name == host));
-        names.extend(before.filter(|host| !names.iter().any(|name| name == host)).map(str::to_owned));
+        if !self.new_authority {
+            let told = earlier.still_told(&self.dropped);
+            names.splice(0..0, told.iter().map(|there| there.host().to_owned()));
+        }
+        if earlier.kept_none {
+            // Version 0.1 listened at one of these, or was known by it.
+            let here = all_outgoing(self.address.ip()).map(|ip| ip.to_string());
+            let possible: Vec<String> = here.chain(tidemap_agent::host_name()).collect();
+            let present = Certificates::present_names(dir, &possible, now());
+            names.splice(0..0, present.into_iter().filter(|name| !self.dropped.contains(name)));
+        }
+        let mut seen = HashSet::new();
+        names.retain(|name| seen.insert(name.clone()));
         Ok(Certificates::open_or_create(dir, &names, now())?)
+    }
+
+    /// Writes how nodes reach the broker, and keeps what they were told before. Nodes that trust another
+    /// authority have to be told anew.
+    fn publish(&self, dir: &Path, port: u16, authority: Option<&Path>) -> anyhow::Result<()> {
+        let before =
+            if self.new_authority { Vec::new() } else { Earlier::read(dir).still_told(&self.dropped) };
+        published::keep_told(dir, &before, &self.advertised.with_port(port), authority)?;
+        published::write(dir, &self.advertised.url(port), authority)?;
+        if self.is_chosen { published::keep_name(dir, &self.advertised) } else { Ok(()) }
     }
 }
 
-/// The host in `HOST:PORT` of an endpoint.
-pub(crate) fn host_of(endpoint: &str) -> Option<String> {
-    endpoint.trim().parse::<Advertised>().ok().map(|there| there.host().to_owned())
+/// Host and port in `HOST:PORT` of an endpoint.
+pub(crate) fn host_of(endpoint: &str) -> Option<(String, u16)> {
+    endpoint.trim().parse::<Advertised>().ok().map(|there| (there.host().to_owned(), there.port(PORT)))
 }
 
 /// This host's time since 1970, by which certificates are judged.
@@ -211,133 +237,4 @@ fn loopback(url: &str) -> Result<SocketAddr, UsageError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    #[derive(Debug, Parser)]
-    struct Cli {
-        #[arg(long)]
-        nats_url: Option<String>,
-        #[command(flatten)]
-        listen: ListenArgs,
-    }
-
-    fn check(args: &[&str]) -> anyhow::Result<Listener> {
-        check_in(Path::new("/no/such/folder"), args)
-    }
-
-    fn check_in(dir: &Path, args: &[&str]) -> anyhow::Result<Listener> {
-        let cli = Cli::try_parse_from([&["up"], args].concat())?;
-        cli.listen.check(cli.nats_url.as_deref(), dir)
-    }
-
-    #[test]
-    fn without_tls_the_broker_stays_on_this_host() {
-        assert_eq!(check(&[]).unwrap(), Listener::Loopback(None));
-        let here = Listener::Loopback(Some(([127, 0, 0, 1], 4333).into()));
-        for url in ["nats://127.0.0.1:4333", "127.0.0.1:4333", "nats://localhost:4333/"] {
-            assert_eq!(check(&["--nats-url", url]).unwrap(), here, "{url}");
-        }
-        for bad in ["nats://0.0.0.0:4222", "nats://192.0.2.7", "4222", "tls://127.0.0.1:1", ""] {
-            assert!(check(&["--nats-url", bad]).is_err(), "{bad}");
-        }
-    }
-
-    /// What a start does with its data folder, except for starting a broker. Returns the advertised host.
-    fn started(dir: &Path, args: &[&str]) -> anyhow::Result<(String, Certificates)> {
-        let listener = check_in(dir, &[&["--listen", "0.0.0.0"], args].concat())?;
-        let (_, tls) = listener.prepare(dir)?;
-        let tls = tls.unwrap();
-        let Listener::Network(network) = listener else { panic!("not for other hosts") };
-        published::write(dir, &network.advertised.url(PORT), tls.authority.as_deref())?;
-        if network.is_chosen {
-            published::keep_name(dir, &network.advertised)?;
-        }
-        Ok((network.advertised.host().to_owned(), tls))
-    }
-
-    fn proves(tls: &Certificates, host: &str) -> bool {
-        tls.prove_to(tls.authority.as_deref(), host, now()).is_ok()
-    }
-
-    #[test]
-    fn a_start_without_a_name_keeps_the_one_before() {
-        let dir = tempfile::tempdir().unwrap();
-        let (host, _) = started(dir.path(), &["--advertise", "old.example:24222"]).unwrap();
-        assert_eq!(host, "old.example");
-        let (host, tls) = started(dir.path(), &[]).unwrap();
-        assert!(host == "old.example" && proves(&tls, &host), "{host}");
-        assert_eq!(Earlier::read(dir.path()).name.unwrap().to_string(), "old.example:24222");
-        let (host, tls) = started(dir.path(), &["--advertise", "new.example"]).unwrap();
-        assert!(host == "new.example" && proves(&tls, &host) && proves(&tls, "old.example"), "{host}");
-        started(dir.path(), &["--drop-name", "new.example"]).unwrap_err();
-        let (host, tls) = started(dir.path(), &["--drop-name", "old.example"]).unwrap();
-        assert!(host == "new.example" && proves(&tls, &host) && !proves(&tls, "old.example"), "{host}");
-    }
-
-    #[test]
-    fn an_address_that_this_host_had_by_chance_stays_in_the_certificate_only() {
-        let dir = tempfile::tempdir().unwrap();
-        started(dir.path(), &[]).unwrap();
-        let authority = dir.path().join("tls/ca.pem");
-        published::write(dir.path(), "tls://192.0.2.77:4222", Some(&authority)).unwrap();
-        let (host, tls) = started(dir.path(), &[]).unwrap();
-        assert!(host != "192.0.2.77" && proves(&tls, &host) && proves(&tls, "192.0.2.77"), "{host}");
-    }
-
-    #[test]
-    fn the_name_that_version_0_1_has_left_is_kept_too() {
-        let dir = tempfile::tempdir().unwrap();
-        Certificates::open_or_create(dir.path(), &tls::names("old.example", [0; 4].into()), now()).unwrap();
-        std::fs::remove_file(dir.path().join("tls/names")).unwrap();
-        let authority = dir.path().join("tls/ca.pem");
-        published::write(dir.path(), "tls://old.example:4222", Some(&authority)).unwrap();
-        let (host, tls) = started(dir.path(), &[]).unwrap();
-        assert!(host == "old.example" && proves(&tls, "old.example"), "{host}");
-    }
-
-    #[test]
-    fn a_start_with_an_authority_that_no_agent_trusts_is_refused() {
-        let (dir, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let name = "broker.example".to_owned();
-        let given = Certificates::open_or_create(theirs.path(), std::slice::from_ref(&name), now()).unwrap();
-        let path = |path: &Path| path.to_str().unwrap().to_owned();
-        let (cert, key) = (path(&given.certificate), path(&given.key));
-        let authority = path(given.authority.as_deref().unwrap());
-        let given = ["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &authority, "--advertise", &name];
-        let new = ["--new-authority"];
-        started(dir.path(), &given).unwrap();
-        let refused = started(dir.path(), &["--advertise", &name]).unwrap_err();
-        assert!(refused.is::<UsageError>() && refused.to_string().contains("--new-authority"), "{refused}");
-        started(dir.path(), &given).unwrap();
-        started(dir.path(), &[&["--advertise", &name], &new[..]].concat()).unwrap();
-        started(dir.path(), &given).unwrap_err();
-        // Somebody has removed the folder.
-        std::fs::remove_dir_all(dir.path().join("tls")).unwrap();
-        started(dir.path(), &[]).unwrap_err();
-        started(dir.path(), &new).unwrap();
-        started(dir.path(), &[]).unwrap();
-    }
-
-    #[test]
-    fn for_other_hosts_there_is_always_a_certificate() {
-        let dir = tempfile::tempdir().unwrap();
-        let listener = check(&["--listen", "0.0.0.0", "--advertise", "broker.example"]).unwrap();
-        let (address, tls) = listener.prepare(dir.path()).unwrap();
-        assert_eq!(address, Some(([0, 0, 0, 0], PORT).into()));
-        assert!(tls.unwrap().authority.is_some());
-        for bad in [
-            &["--listen", "everywhere.invalid"][..],
-            &["--listen", "tls://0.0.0.0:4222"],
-            &["--listen", "0.0.0.0", "--tls-cert", "/a.pem"],
-            &["--listen", "0.0.0.0", "--tls-cert", "/no/a.pem", "--tls-key", "/no/b.pem"],
-            &["--listen", "0.0.0.0", "--nats-url", "nats://127.0.0.1:1"],
-            &["--advertise", "x"],
-            &["--listen", "0.0.0.0", "--advertise", "tls://broker.example"],
-            &["--listen", "0.0.0.0", "--advertise", ""],
-        ] {
-            assert!(check(bad).is_err(), "{bad:?}");
-        }
-    }
-}
+mod tests;

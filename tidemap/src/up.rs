@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     HISTORY_FOLDER, api_endpoint,
-    backup::buckets,
+    backup::{self, buckets},
     enroller::{self, Registry},
     listen::{ListenArgs, Listener},
     page_address,
@@ -38,8 +38,8 @@ use crate::{
 
 /// A broker that ends more often than this within a minute is not started again.
 const RESTARTS_PER_MINUTE: usize = 5;
-/// Between looks at the broker's disk.
-const DISK_PERIOD: Duration = Duration::from_secs(1);
+/// Between looks at the broker's disk and at its certificate.
+const CHECK_PERIOD: Duration = Duration::from_secs(1);
 /// Between attempts to measure this host.
 const MEASURE_RETRY: Duration = Duration::from_secs(60);
 /// How long the stations' connections may take to close before the broker is stopped.
@@ -114,6 +114,7 @@ impl UpArgs {
 
 /// Starts everything and runs it until `shutdown`. Checks all that can be checked before it starts anything.
 pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut token_file = args.api.tokens.api_token_file.clone();
     let mut plan = args.check()?;
     let data_dir = DataDir::lock(&plan.data_dir)?;
     let listeners = Listeners { http: plan.api.bind().await?, metrics: plan.ingest.bind_metrics().await? };
@@ -124,6 +125,7 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
         let path = keys.api_token_path()?;
         plan.api.read_token(&path)?;
         tracing::info!(file = %path.display(), "the token of admin calls");
+        token_file = Some(path);
     }
     let agent_seed = match keys::enroll(data_dir.path(), &plan.agent.node) {
         Ok(enrolled) => Some(enrolled.seed_path),
@@ -155,7 +157,8 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     };
     tracing::info!(broker = broker.url(), data = %data_dir.path().display(), "broker is up");
     let http = listeners.http.local_addr().context("the page's address")?;
-    api_endpoint::publish(data_dir.path(), http, &plan.listener)?;
+    api_endpoint::publish(data_dir.path(), http, &plan.listener, token_file.as_deref())?;
+    backup::publish_history_folder(data_dir.path(), plan.history.folder())?;
     let report = page_address::report(http, |name| plan.api.answers(name));
     let started = start(&mut stations, plan, data_dir.path(), listeners, access).await;
     let ended = match started {
@@ -293,7 +296,8 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let mut deaths: Vec<Instant> = Vec::new();
     let mut disk = DiskWatch::new(data_dir);
-    let mut disk_check = interval(DISK_PERIOD);
+    let mut check = interval(CHECK_PERIOD);
+    let mut certificate = broker.certificate_changed();
     loop {
         tokio::select! {
             // Ctrl-C or a service manager.
@@ -303,19 +307,26 @@ async fn watch(
             }
             // A station has failed.
             error = stations.failed() => return Err(error),
-            // Time to look at the disk.
-            _ = disk_check.tick() => match disk.look() {
-                Some(DiskNews::Full) => tracing::error!(
-                    folder = %data_dir.display(),
-                    "the broker's disk is full: agents keep their samples until there is room"
-                ),
-                Some(DiskNews::Room) => {
-                    tracing::info!("the broker's disk has room again; starting the broker again");
-                    broker.restart().await?;
-                    disk = DiskWatch::new(data_dir);
+            // Time to look at the disk and at the certificate.
+            _ = check.tick() => {
+                match disk.look() {
+                    Some(DiskNews::Full) => tracing::error!(
+                        folder = %data_dir.display(),
+                        "the broker's disk is full: agents keep their samples until there is room"
+                    ),
+                    Some(DiskNews::Room) => {
+                        tracing::info!("the broker's disk has room again; starting the broker again");
+                        broker.restart().await?;
+                        disk = DiskWatch::new(data_dir);
+                    }
+                    None => {}
                 }
-                None => {}
-            },
+                let now = broker.certificate_changed();
+                if now != certificate && broker.reload().is_ok() {
+                    tracing::info!("the broker's certificate has been replaced; it loads the new one");
+                    certificate = now;
+                }
+            }
             // The broker has died; its log is on disk, and all stations wait for it.
             status = broker.wait_exit() => {
                 deaths.retain(|death| death.elapsed() < Duration::from_secs(60));

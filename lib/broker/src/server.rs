@@ -16,7 +16,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::timeout;
@@ -165,6 +165,12 @@ impl Broker {
     /// When it no longer runs.
     pub fn reload(&self) -> Result<(), BrokerError> {
         self.signal(Signal::Reload)
+    }
+
+    /// When the files of its certificate were changed last; each change needs a [`Broker::reload`].
+    pub fn certificate_changed(&self) -> Vec<Option<SystemTime>> {
+        let files = self.launch.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]);
+        files.map(|file| file.metadata().and_then(|found| found.modified()).ok()).collect()
     }
 
     /// Waits until it ends by itself, which would be a fault.

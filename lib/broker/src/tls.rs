@@ -11,6 +11,7 @@
 
 mod names;
 mod proof;
+mod shown;
 
 use std::{
     fs,
@@ -25,6 +26,8 @@ use rcgen::{
 };
 
 use crate::files::{self, PathError, at};
+
+pub use shown::shows;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a generated certificate is valid.
@@ -134,18 +137,25 @@ impl Certificates {
     /// When a file cannot be read or written.
     pub fn drop_names(dir: &Path, dropped: &[String], unix: Duration) -> Result<Vec<String>, TlsError> {
         let folder = dir.join("tls");
+        let found = Self::present_names(dir, dropped, unix);
+        names::forget(&folder, dropped)?;
+        if !found.is_empty() {
+            files::remove(&folder.join("broker.pem"))?;
+        }
+        Ok(found)
+    }
+
+    /// Those of these names for which the certificate is valid that was generated last, such as by a version
+    /// that kept no names.
+    pub fn present_names(dir: &Path, names: &[String], unix: Duration) -> Vec<String> {
+        let folder = dir.join("tls");
         let present = Self {
             certificate: folder.join("broker.pem"),
             key: folder.join("broker.key"),
             authority: Some(folder.join("ca.pem")),
         };
         let has = |name: &&String| proof::prove(&present, std::slice::from_ref(*name), unix).is_ok();
-        let found: Vec<String> = dropped.iter().filter(has).cloned().collect();
-        names::forget(&folder, dropped)?;
-        if !found.is_empty() {
-            files::remove(&present.certificate)?;
-        }
-        Ok(found)
+        names.iter().filter(has).cloned().collect()
     }
 
     /// Whether clients that trust this authority, or those that their systems know, accept the certificate

@@ -6,12 +6,17 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use async_nats::{ConnectOptions, jetstream};
 use tempfile::TempDir;
-use tidemap_broker::{Broker, BrokerConfig, BrokerError, Reload, data_dir::DataDirError, keys::Keys};
+use tidemap_broker::{
+    Broker, BrokerConfig, BrokerError, Reload,
+    data_dir::DataDirError,
+    keys::Keys,
+    tls::{self, Certificates},
+};
 use tidemap_service::streams;
 use tidemap_wire::PartitionCount;
 use tokio::time::timeout;
@@ -166,4 +171,34 @@ async fn a_broker_of_a_service_manager_is_reloaded_but_never_stopped() {
     theirs.wait().unwrap();
     assert_eq!(reload, Reload::Unconfirmed, "its log is the service manager's");
     assert!(ended.is_none(), "it is not ours to stop: {ended:?}, {ours:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_replaced_is_shown_after_a_reload() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["127.0.0.1".to_owned()];
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let make = || Certificates::open_or_create(dir.path(), &names, now).unwrap();
+    let made = make();
+    let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
+    let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: Some(made.clone()) };
+    let broker = Broker::start(&binary, config).await.unwrap();
+    let shows = async || {
+        let (port, made) = (broker.address().port(), made.clone());
+        let look = move || tls::shows("127.0.0.1", port, made.authority.as_deref(), &made.certificate);
+        tokio::task::spawn_blocking(look).await.unwrap()
+    };
+    assert_eq!(shows().await, Ok(true));
+    let before = broker.certificate_changed();
+    fs::remove_file(&made.certificate).unwrap();
+    make();
+    assert_eq!(shows().await, Ok(false));
+    assert_ne!(broker.certificate_changed(), before);
+    broker.reload().unwrap();
+    let loaded = async {
+        while shows().await != Ok(true) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(60), loaded).await.unwrap();
 }

@@ -14,18 +14,18 @@ use ureq::{
 };
 use url::Url;
 
+use crate::api_endpoint;
+
+/// Where an API is unless something else is known.
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
 /// Where the API is, and how it lets us in.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ApiAddressArgs {
-    /// The API's address, of https:// as well as of http://.
-    #[arg(
-        long,
-        visible_alias = "api",
-        env = "TIDEMAP_API_URL",
-        default_value = "http://127.0.0.1:8080",
-        value_name = "URL"
-    )]
-    pub(crate) url: String,
+    /// The API's address, of https:// as well as of http://; port 8080 of this host unless given, or that of
+    /// the data folder's API.
+    #[arg(long, visible_alias = "api", env = "TIDEMAP_API_URL", value_name = "URL")]
+    url: Option<String>,
     /// The file with the API's token, which it asks for beyond loopback.
     #[arg(long, env = "TIDEMAP_API_TOKEN_FILE", value_name = "FILE")]
     api_token_file: Option<PathBuf>,
@@ -39,19 +39,22 @@ pub(crate) struct ApiAddressArgs {
 }
 
 impl ApiAddressArgs {
-    /// With the token that `tidemap up` has made in this folder, unless one is given.
-    pub(crate) fn with_token_of(mut self, dir: &Path) -> Self {
-        let made = dir.join("keys/api.token");
-        if self.api_token_file.is_none() && made.is_file() {
-            self.api_token_file = Some(made);
-        }
+    /// The API that `tidemap up` runs with this folder, with its token, unless others are given.
+    pub(crate) fn at(mut self, dir: &Path) -> Self {
+        self.url = self.url.or_else(|| api_endpoint::here(dir));
+        self.api_token_file = self.api_token_file.or_else(|| api_endpoint::token_file(dir));
         self
+    }
+
+    /// The address as it is given.
+    pub(crate) fn address(&self) -> &str {
+        self.url.as_deref().unwrap_or(DEFAULT_URL)
     }
 
     /// The checked address.
     pub(super) fn url(&self) -> Result<Url, UsageError> {
-        let wrong = |problem: &str| UsageError(format!("--url {}: {problem}", self.url));
-        let url = Url::parse(&self.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let wrong = |problem: &str| UsageError(format!("--url {}: {problem}", self.address()));
+        let url = Url::parse(self.address()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = url.ok_or_else(|| wrong("must begin with http:// or https://"))?;
         if !url.username().is_empty() || url.password().is_some() {
             // Not repeated: others may see what is printed.
@@ -132,7 +135,12 @@ mod tests {
     use super::*;
 
     fn api(url: &str) -> ApiAddressArgs {
-        ApiAddressArgs { url: url.to_owned(), api_token_file: None, api_password_file: None, api_ca: None }
+        ApiAddressArgs {
+            url: Some(url.to_owned()),
+            api_token_file: None,
+            api_password_file: None,
+            api_ca: None,
+        }
     }
 
     #[test]

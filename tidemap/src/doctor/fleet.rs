@@ -24,7 +24,7 @@ struct FoundNode {
 
 /// All checks of an API and of what it knows.
 pub(super) fn examine(api: &ApiAddressArgs) -> Vec<Finding> {
-    let at = harmless(&api.url);
+    let at = harmless(api.address());
     if let Err(error) = api.ask("/readyz") {
         let remedy = "start it, or name its address with --url and its token with --api-token-file; right after a start, \
                       wait some seconds";
@@ -37,7 +37,8 @@ pub(super) fn examine(api: &ApiAddressArgs) -> Vec<Finding> {
         }
         Err(error) => {
             let found = format!("{at}: {}", causes(error.as_ref()));
-            vec![Finding::wrong("api", found, "name its token with --api-token-file")]
+            let remedy = "name the token that the API runs with (its --api-token-file)";
+            vec![Finding::wrong("api", found, remedy)]
         }
     }
 }

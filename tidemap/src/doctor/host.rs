@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use tidemap_broker::{data_dir, tls::Certificates};
+use tidemap_broker::{
+    data_dir,
+    tls::{self, Certificates},
+};
 use tidemap_service::clock::unix_ms;
 
 use super::finding::Finding;
@@ -47,16 +50,27 @@ fn judge_disk(dir: &Path, free: u64) -> Finding {
     Finding::wrong("disk", found, "make room, or lower --history-disk and --disk-budget")
 }
 
-/// The certificate that the broker shows, if it is for other hosts.
+/// The broker's certificate, if it is for other hosts, judged for every name by which agents know it.
 fn certificate(dir: &Path, now: Duration) -> Option<Finding> {
     let endpoint = listen::endpoint(dir)?;
-    let host = listen::host_of(endpoint.strip_prefix("tls://")?)?;
+    let (host, port) = listen::host_of(endpoint.strip_prefix("tls://")?)?;
     let (certificate, key) = tidemap_broker::certificate(dir)?;
     let authority = listen::authority_path(dir);
     let shown = Certificates { certificate, key, authority };
-    let proves = |at| shown.prove_to(shown.authority.as_deref(), &host, at);
+    let mut names = listen::told_names(dir);
+    names.retain(|name| *name != host);
+    names.push(host.clone());
+    let proves = |at| names.iter().try_for_each(|name| shown.prove_to(shown.authority.as_deref(), name, at));
     Some(match (proves(now), proves(now + WARNING)) {
-        (Ok(()), Ok(())) => Finding::good("certificate", format!("agents accept it for {host}")),
+        // A broker that is not reached is a finding of its own.
+        (Ok(()), Ok(())) => match tls::shows(&host, port, shown.authority.as_deref(), &shown.certificate) {
+            Ok(false) => Finding::wrong(
+                "certificate",
+                format!("the broker shows another one than {}", shown.certificate.display()),
+                "let it load the new one: start it again, or `kill -HUP` its process",
+            ),
+            _ => Finding::good("certificate", format!("agents accept it for {}", names.join(", "))),
+        },
         (Err(fault), _) => Finding::wrong("certificate", fault.to_string(), "see docs/operations.md"),
         (Ok(()), Err(fault)) => Finding::wrong(
             "certificate",

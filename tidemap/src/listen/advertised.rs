@@ -53,7 +53,17 @@ impl Advertised {
 
     /// The broker's URL for nodes, where `port` is its own.
     pub(super) fn url(&self, port: u16) -> String {
-        tls_url(&self.host, self.port.unwrap_or(port))
+        tls_url(&self.host, self.port(port))
+    }
+
+    /// The port at which nodes look for it, likewise.
+    pub(super) fn port(&self, own: u16) -> u16 {
+        self.port.unwrap_or(own)
+    }
+
+    /// The same with its port, as in a URL.
+    pub(super) fn with_port(&self, own: u16) -> Self {
+        Self { port: Some(self.port(own)), ..self.clone() }
     }
 }
 

@@ -17,17 +17,56 @@ const ENDPOINT: &str = "endpoint";
 const AUTHORITY: &str = "endpoint-ca.pem";
 /// The name that was chosen for this host.
 const NAME: &str = "advertised";
+/// The URLs under which nodes of other hosts know the broker, the present one last. They stay when a start is
+/// for this host alone.
+const TOLD: &str = "network-endpoints";
+/// The authority that those nodes trust (PEM), unless it is a public one.
+const TOLD_AUTHORITY: &str = "network-ca.pem";
+/// A host whose address changes daily must not be known by more and more for ever.
+const MOST: usize = 50;
 
 /// Writes the broker's URL and its authority.
 pub(super) fn write(dir: &Path, url: &str, authority: Option<&Path>) -> anyhow::Result<()> {
-    write_authority(dir, authority).context("cannot write the broker's authority to the data folder")?;
+    write_authority(dir, AUTHORITY, authority)?;
     Ok(data_dir::write(&dir.join(ENDPOINT), url)?)
 }
 
-fn write_authority(dir: &Path, authority: Option<&Path>) -> anyhow::Result<()> {
-    let path = dir.join(AUTHORITY);
+/// Keeps what nodes of other hosts are told: the URLs of before that they may still use, and this one.
+pub(super) fn keep_told(
+    dir: &Path,
+    before: &[Advertised],
+    now: &Advertised,
+    authority: Option<&Path>,
+) -> anyhow::Result<()> {
+    write_authority(dir, TOLD_AUTHORITY, authority)?;
+    let mut all: Vec<&Advertised> = before.iter().filter(|url| *url != now).chain([now]).collect();
+    all.drain(..all.len().saturating_sub(MOST));
+    let lines: String = all.into_iter().map(|there| format!("tls://{there}\n")).collect();
+    Ok(data_dir::write(&dir.join(TOLD), &lines)?)
+}
+
+/// What nodes of other hosts know: host and port, the latest last, and the authority. Version 0.1 has left
+/// only the latest.
+pub(super) fn told(dir: &Path) -> (Vec<Advertised>, Option<PathBuf>) {
+    let parse = |text: &str| text.trim().strip_prefix("tls://")?.parse::<Advertised>().ok();
+    let kept = fs::read_to_string(dir.join(TOLD)).unwrap_or_default();
+    let mut urls: Vec<Advertised> = kept.lines().filter_map(parse).collect();
+    let last = endpoint(dir).as_deref().and_then(parse);
+    let authority = if last.is_some() { AUTHORITY } else { TOLD_AUTHORITY };
+    if let Some(last) = last.filter(|last| urls.last() != Some(last)) {
+        urls.push(last);
+    }
+    (urls, Some(dir.join(authority)).filter(|path| path.exists()))
+}
+
+fn write_authority(dir: &Path, name: &str, authority: Option<&Path>) -> anyhow::Result<()> {
+    copy_authority(&dir.join(name), authority)
+        .context("cannot write the broker's authority to the data folder")
+}
+
+fn copy_authority(path: &Path, authority: Option<&Path>) -> anyhow::Result<()> {
     match authority {
-        Some(authority) => Ok(data_dir::write(&path, &fs::read_to_string(authority)?)?),
+        Some(authority) => Ok(data_dir::write(path, &fs::read_to_string(authority)?)?),
         None => match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
@@ -70,13 +109,13 @@ mod tests {
         let pem = dir.path().join("theirs.pem");
         for text in ["old", "new"] {
             fs::write(&pem, text).unwrap();
-            write_authority(dir.path(), Some(&pem)).unwrap();
+            write_authority(dir.path(), AUTHORITY, Some(&pem)).unwrap();
             assert_eq!(authority(dir.path()).as_deref(), Some(text));
         }
         for _ in 0..2 {
-            write_authority(dir.path(), None).unwrap();
+            write_authority(dir.path(), AUTHORITY, None).unwrap();
             assert_eq!(authority(dir.path()), None);
         }
-        write_authority(dir.path(), Some(Path::new("/no/such.pem"))).unwrap_err();
+        write_authority(dir.path(), AUTHORITY, Some(Path::new("/no/such.pem"))).unwrap_err();
     }
 }

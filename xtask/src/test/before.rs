@@ -14,16 +14,21 @@ pub(super) const VARIABLE: &str = "TIDEMAP_BIN_BEFORE";
 /// Where its sources are checked out.
 const SOURCES: &str = "target/before";
 
-/// Builds the newest tag `v*` that this commit contains. `None` when the variable names a program already, or
-/// there is no such tag.
+/// The last commit before releases: the version before, as long as no tag names one.
+const UNTAGGED: &str = "0774ff72";
+
+/// Builds the newest tag `v*` that this commit contains, or else [`UNTAGGED`]. `None` when the variable names
+/// a program already, or a shallow clone has neither.
 pub(super) fn build(workspace: &Workspace) -> Result<Option<PathBuf>> {
     if env::var_os(VARIABLE).is_some_and(|path| !path.is_empty()) {
         return Ok(None);
     }
     let mut describe = workspace.command("git");
-    let Ok(tag) = output(describe.args(["describe", "--tags", "--match", "v*", "--abbrev=0", "HEAD~1"]))
-    else {
-        println!("NOT CHECKED: an upgrade, because no tag v* names a version before");
+    let tag = output(describe.args(["describe", "--tags", "--match", "v*", "--abbrev=0", "HEAD~1"]));
+    let commit = format!("{UNTAGGED}^{{commit}}");
+    let mut verify = workspace.command("git");
+    let Ok(tag) = tag.or_else(|_| output(verify.args(["rev-parse", "--verify", "--quiet", &commit]))) else {
+        println!("NOT CHECKED: an upgrade, because neither a tag v* nor {UNTAGGED} is in this clone");
         return Ok(None);
     };
     let sources = workspace.path(SOURCES);
@@ -33,6 +38,8 @@ pub(super) fn build(workspace: &Workspace) -> Result<Option<PathBuf>> {
     if sources.exists() {
         run(workspace.command("git").args(["-C", folder, "checkout", "--detach", tag.trim()]))?;
     } else {
+        // One that was removed with target/ is registered still.
+        run(workspace.command("git").args(["worktree", "prune"]))?;
         run(workspace.command("git").args(["worktree", "add", "--detach", folder, tag.trim()]))?;
     }
     let mut cargo = workspace.cargo(["build", "--package", "tidemap", "--bin", "tidemap"]);

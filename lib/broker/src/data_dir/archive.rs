@@ -1,9 +1,11 @@
 //! A data folder as one stream of bytes: what a host needs to be the same one elsewhere.
 //!
 //! A tar archive, compressed by gzip, so that other tools can look into it. Whole folders are taken, but for
-//! what each start writes again. What is being written all the time is given as a copy of one moment instead.
+//! what each start writes again. What is being written all the time is given as a copy of one moment instead,
+//! and keys, users and invites are read while nobody enrolls.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Component, Path, PathBuf},
@@ -20,9 +22,10 @@ use crate::files;
 /// The first entry.
 const ABOUT: &str = "tidemap-backup.json";
 /// What each start writes again, what belongs to a process, and what [`Extra`] files stand for.
-const LEFT_OUT: [&str; 10] = [
+const LEFT_OUT: [&str; 12] = [
     "jetstream",
     "history",
+    "history-folder",
     "ports",
     "lock",
     "broker.lock",
@@ -31,7 +34,15 @@ const LEFT_OUT: [&str; 10] = [
     "nats-server.log",
     "nats-server.pid",
     "keys/lock",
+    "keys/invites.lock",
 ];
+/// How the names of files begin that are left out of every folder: half-written ones, and a history that is
+/// in another folder than the usual one.
+const LEFT_OUT_PREFIXES: [&str; 2] = [".tmp", "history.sqlite"];
+/// What enrolling changes together.
+const ENROLLED: [&str; 2] = ["keys", "users"];
+/// What a file system of its own has.
+const LOST: &str = "lost+found";
 const SECRET_FILE: u32 = 0o600;
 
 /// What a backup says of itself.
@@ -78,25 +89,57 @@ pub enum ExtraContent {
 pub fn pack(dir: &Path, about: &About, extras: &[Extra], out: impl Write) -> anyhow::Result<usize> {
     let mut tar = Builder::new(GzEncoder::new(out, Compression::default()));
     append(&mut tar, Path::new(ABOUT), &serde_json::to_vec_pretty(about)?)?;
+    // Read as a whole before anything of them is written: who reads the archive may be slow, and until then
+    // nobody can enroll.
+    let enrolled = enrolled(dir)?;
+    for (name, content) in &enrolled {
+        append(&mut tar, name, content)?;
+    }
+    let mut count = enrolled.len() + extras.len();
     let mut files = Vec::new();
-    collect(dir, Path::new(""), &mut files)?;
+    collect(dir, Path::new(""), &ENROLLED, &mut files)?;
     for name in &files {
-        // A file may have been replaced since, so it is read as a whole before its length is written.
-        let content = fs::read(dir.join(name)).with_context(|| name.display().to_string())?;
-        append(&mut tar, name, &content)?;
+        if let Some(file) = open(dir, name)? {
+            append_file(&mut tar, name, file)?;
+            count += 1;
+        }
     }
     for Extra { name, content } in extras {
         match content {
             ExtraContent::Bytes(bytes) => append(&mut tar, name, bytes)?,
             ExtraContent::File(path) => {
-                let mut file = File::open(path).with_context(|| path.display().to_string())?;
-                let len = file.metadata()?.len();
-                tar.append_data(&mut header(len), name, (&mut file).take(len))?;
+                append_file(&mut tar, name, File::open(path).with_context(|| path.display().to_string())?)?;
             }
         }
     }
     tar.into_inner()?.finish()?.flush()?;
-    Ok(files.len() + extras.len())
+    Ok(count)
+}
+
+/// Keys and users, as they are between two changes.
+fn enrolled(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let _lock = files::lock(dir, &["keys"], "keys/lock")?;
+    let mut names = Vec::new();
+    for folder in ENROLLED.into_iter().filter(|folder| dir.join(folder).is_dir()) {
+        collect(dir, Path::new(folder), &[], &mut names)?;
+    }
+    let mut found = Vec::new();
+    for name in names {
+        if let Some(mut file) = open(dir, &name)? {
+            let mut content = Vec::new();
+            file.read_to_end(&mut content).with_context(|| name.display().to_string())?;
+            found.push((name, content));
+        }
+    }
+    Ok(found)
+}
+
+/// A file that was listed; `None` when it has been removed since.
+fn open(dir: &Path, name: &Path) -> anyhow::Result<Option<File>> {
+    match File::open(dir.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).with_context(|| name.display().to_string()),
+    }
 }
 
 /// Unpacks an archive into a data folder that is locked and otherwise empty. Nothing is left of one that
@@ -107,24 +150,38 @@ pub fn pack(dir: &Path, about: &About, extras: &[Extra], out: impl Write) -> any
 /// When the folder is not empty, the archive is damaged, no backup, or of a later format.
 pub fn unpack(from: impl Read, dir: &DataDir) -> anyhow::Result<(About, usize)> {
     let dir = dir.path();
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        // A file system of its own may have the last one.
-        ensure!(
-            ["lock", "format", "lost+found"].iter().any(|ours| name == *ours),
-            "the folder {} is not empty: a backup is restored into an empty one",
-            dir.display()
-        );
-    }
+    check_empty(dir)?;
     let unpacked = unpack_into(from, dir);
     if unpacked.is_err() {
-        for entry in fs::read_dir(dir)?.filter_map(Result::ok).filter(|entry| entry.file_name() != "lock") {
+        let stays = |name: &OsStr| name == "lock" || name == LOST;
+        for entry in fs::read_dir(dir)?.filter_map(Result::ok).filter(|entry| !stays(&entry.file_name())) {
             // It is said why nothing was restored; what could not be removed is seen at the next attempt.
             let path = entry.path();
             drop(if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) });
         }
     }
     unpacked
+}
+
+/// Whether a backup can be restored into this folder: it is empty, or does not exist yet. Nothing is changed.
+///
+/// # Errors
+///
+/// When it is not empty, or cannot be read.
+pub fn check_empty(dir: &Path) -> anyhow::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(|| dir.display().to_string())?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        ensure!(
+            ["lock", "format", LOST].iter().any(|ours| name == *ours),
+            "the folder {} is not empty: a backup is restored into an empty one",
+            dir.display()
+        );
+    }
+    Ok(())
 }
 
 fn unpack_into(from: impl Read, dir: &Path) -> anyhow::Result<(About, usize)> {
@@ -174,20 +231,23 @@ fn is_below(name: &Path) -> bool {
     name.components().all(|part| matches!(part, Component::Normal(_))) && name.file_name().is_some()
 }
 
-/// All files of a folder but those that are left out, in the order of their names.
-fn collect(dir: &Path, below: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+/// All files of a folder but those that are left out here or always, in the order of their names.
+fn collect(dir: &Path, below: &Path, without: &[&str], files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let folder = dir.join(below);
     let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
     let mut names: Vec<PathBuf> =
         entries.map(|entry| Ok(below.join(entry?.file_name()))).collect::<io::Result<_>>()?;
     names.sort();
     for name in names {
-        if LEFT_OUT.iter().any(|left_out| name == Path::new(left_out)) {
+        if is_left_out(&name) || without.iter().any(|other| name == Path::new(other)) {
             continue;
         }
-        let kind = fs::symlink_metadata(dir.join(&name))?.file_type();
+        let kind = match fs::symlink_metadata(dir.join(&name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            found => found.with_context(|| name.display().to_string())?.file_type(),
+        };
         if kind.is_dir() {
-            collect(dir, &name, files)?;
+            collect(dir, &name, without, files)?;
         } else if kind.is_file() {
             files.push(name);
         } else if kind.is_symlink() && dir.join(&name).is_file() {
@@ -197,6 +257,23 @@ fn collect(dir: &Path, below: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result
             bail!("{} is a link to a folder: back that up by itself", dir.join(&name).display());
         }
     }
+    Ok(())
+}
+
+fn is_left_out(name: &Path) -> bool {
+    let own = name.file_name().unwrap_or_default().as_encoded_bytes();
+    LEFT_OUT.iter().any(|left_out| name == Path::new(left_out))
+        || LEFT_OUT_PREFIXES.iter().any(|prefix| own.starts_with(prefix.as_bytes()))
+}
+
+/// Packs a file without reading it as a whole. Its length comes before it, so one that loses bytes meanwhile
+/// is an error; what is added meanwhile is left out.
+fn append_file(tar: &mut Builder<impl Write>, name: &Path, file: File) -> anyhow::Result<()> {
+    let place = || name.display().to_string();
+    let len = file.metadata().with_context(place)?.len();
+    let mut content = file.take(len);
+    tar.append_data(&mut header(len), name, &mut content).with_context(place)?;
+    ensure!(content.limit() == 0, "{} has become shorter while it was read", place());
     Ok(())
 }
 
@@ -213,112 +290,4 @@ fn header(len: u64) -> Header {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folder() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in [
-            ("keys/service.nk", "SUA"),
-            ("keys/agents/web-01.nk", "SUB"),
-            ("keys/lock", ""),
-            ("invites.d/one", "1"),
-            ("jetstream/big", "log"),
-            ("history/history.sqlite", "half"),
-            ("nats.conf", "accounts {}"),
-            ("nats-server.log", "words"),
-        ] {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        dir
-    }
-
-    fn packed(dir: &Path, about: &About) -> Vec<u8> {
-        let copy = tempfile::NamedTempFile::new().unwrap();
-        fs::write(copy.path(), "whole").unwrap();
-        let content = ExtraContent::File(copy.path().to_owned());
-        let extra = Extra { name: "history/history.sqlite".into(), content };
-        let mut bytes = Vec::new();
-        assert_eq!(pack(dir, about, &[extra], &mut bytes).unwrap(), 5);
-        bytes
-    }
-
-    fn restored(bytes: &[u8], dir: &Path) -> Result<(About, usize), String> {
-        let locked = DataDir::lock(dir).unwrap();
-        unpack(bytes, &locked).map_err(|error| format!("{error:#}"))
-    }
-
-    #[test]
-    fn a_folder_comes_back_as_it_was_without_what_a_start_makes() {
-        let (from, root) = (folder(), tempfile::tempdir().unwrap());
-        let about = About::now(7);
-        let to = root.path().join("to");
-        assert_eq!(restored(&packed(from.path(), &about), &to), Ok((about, 5)));
-        for (name, text) in [
-            ("keys/service.nk", "SUA"),
-            ("keys/agents/web-01.nk", "SUB"),
-            ("invites.d/one", "1"),
-            ("history/history.sqlite", "whole"),
-            ("nats.conf", "accounts {}"),
-        ] {
-            assert_eq!(fs::read_to_string(to.join(name)).unwrap(), text, "{name}");
-            #[cfg(unix)]
-            {
-                let mode = |path: PathBuf| {
-                    std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions())
-                        & 0o777
-                };
-                assert_eq!(mode(to.join(name)), 0o600, "{name}");
-                assert_eq!(mode(to.join("keys")), 0o700);
-            }
-        }
-        assert!(!to.join("jetstream").exists() && !to.join("nats-server.log").exists());
-        let refused = restored(&packed(from.path(), &About::now(7)), &to).unwrap_err();
-        assert!(refused.contains("is not empty"), "{refused}");
-    }
-
-    #[test]
-    fn what_is_damaged_or_of_a_later_version_leaves_nothing() {
-        let (from, root) = (folder(), tempfile::tempdir().unwrap());
-        let about = About::now(7);
-        let whole = packed(from.path(), &about);
-        let later = packed(from.path(), &About { format: FORMAT + 1, ..about });
-        let mut flipped = whole.clone();
-        let last = flipped.len() - 6;
-        flipped[last] ^= 1;
-        let to = root.path().join("to");
-        for (bytes, why) in [
-            (&b"not at all"[..], "no backup of Tidemap"),
-            (&whole[..whole.len() / 2], "damaged"),
-            (&flipped, "damaged"),
-            (&later, "knows formats up to 1"),
-        ] {
-            let refused = restored(bytes, &to).unwrap_err();
-            assert!(refused.contains(why), "{why}: {refused}");
-            let left: Vec<_> = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-            assert_eq!(left, ["lock"], "{why}");
-        }
-        restored(&whole, &to).unwrap();
-    }
-
-    #[test]
-    fn an_archive_that_reaches_out_of_the_folder_is_refused() {
-        for name in ["../evil", "/evil", "a/../../evil"] {
-            assert!(!is_below(Path::new(name)), "{name}");
-        }
-        assert!(is_below(Path::new("keys/agents/web-01.nk")));
-    }
-
-    #[test]
-    fn a_folder_of_a_later_format_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        let dir = root.path().join("data");
-        drop(DataDir::lock(&dir).unwrap());
-        assert_eq!(fs::read_to_string(dir.join("format")).unwrap(), "1\n");
-        fs::write(dir.join("format"), "2\n").unwrap();
-        let refused = DataDir::lock(&dir).unwrap_err().to_string();
-        assert!(refused.contains("format 2") && refused.contains("later"), "{refused}");
-    }
-}
+mod tests;

@@ -9,8 +9,7 @@ use crate::files::{self, PathError};
 
 /// The port of the start before; 0 (any free port) where there was none, or another program has taken it.
 pub(super) fn kept(dir: &Path, ip: IpAddr) -> u16 {
-    let text = files::read(&path(dir)).ok().flatten();
-    let Some(port) = text.and_then(|text| text.trim().parse().ok()) else { return 0 };
+    let Some(port) = read(dir) else { return 0 };
     match TcpListener::bind((ip, port)) {
         Ok(_free) => port,
         Err(error) => {
@@ -23,9 +22,17 @@ pub(super) fn kept(dir: &Path, ip: IpAddr) -> u16 {
     }
 }
 
-/// Keeps a port for the next start.
+/// Keeps a port for later starts, unless one is kept: agents look for the broker there, and it may be free
+/// again.
 pub(super) fn keep(dir: &Path, port: u16) -> Result<(), PathError> {
-    files::write_if_changed(&path(dir), &format!("{port}\n"))
+    if read(dir).is_some() {
+        return Ok(());
+    }
+    files::write_atomically(&path(dir), &format!("{port}\n"))
+}
+
+fn read(dir: &Path) -> Option<u16> {
+    files::read(&path(dir)).ok().flatten()?.trim().parse().ok()
 }
 
 fn path(dir: &Path) -> PathBuf {
@@ -47,6 +54,7 @@ mod tests {
         let port = other.local_addr().unwrap().port();
         keep(dir.path(), port).unwrap();
         assert_eq!(kept(dir.path(), ip), 0, "another program has it");
+        keep(dir.path(), 1).unwrap();
         drop(other);
         assert_eq!(kept(dir.path(), ip), port);
     }

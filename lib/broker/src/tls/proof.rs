@@ -59,7 +59,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// The trusted authorities: the given one, or else those that this system trusts.
-fn roots(authority: Option<&Path>) -> Result<RootCertStore, String> {
+pub(super) fn roots(authority: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     match authority {
         Some(path) => {

@@ -1,6 +1,6 @@
 //! A backup is made beside a fleet that runs, the folder is lost, and the fleet comes back elsewhere.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 
 use anyhow::ensure;
 use serde_json::Value;
@@ -10,9 +10,10 @@ use tidemap_testkit::{
     eventually,
     history::{has_stored, newest_message, publish_minutes},
     http::{get, get_json},
-    process::Tidemap,
+    process::{Tidemap, clean, tidemap},
 };
 use tidemap_wire::{MinuteRow, NodeId, Status, http::HistoryJson};
+use tokio::process::Command;
 
 use crate::{EVENT_TIMEOUT, agent, becomes, done, endpoint, enrolled, ran, text};
 
@@ -121,4 +122,72 @@ async fn a_fleet_comes_back_from_a_backup_with_its_keys_its_history_and_its_sile
     .unwrap_or_else(|error| panic!("{error:#}: {}", up.log()));
     assert!(!second.join("buckets").exists());
     assert_eq!(get(format!("{url}/readyz")).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_backup_that_would_lack_something_is_not_made_in_silence() {
+    let root = tempfile::tempdir().unwrap();
+    let (dir, history) = (root.path().join("data"), root.path().join("big"));
+    fs::create_dir(&dir).unwrap();
+    let (mut up, _) = Tidemap::up(&dir, &["--node", "here", "--history-dir", text(&history)]).await.unwrap();
+    let file = root.path().join("backup");
+    // Its options are known to a service manager alone.
+    eventually(EVENT_TIMEOUT, async || {
+        let made = ran(&["backup", text(&file), "--data-dir", text(&dir)]).await;
+        ensure!(made.status.success(), "{made:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert!(up.terminate().await.unwrap().success(), "{}", up.log());
+    let saved = fs::read(&file).unwrap();
+    let to = [root.path().join("usual"), root.path().join("moved"), root.path().join("there")];
+    let said = done(&["restore", text(&file), "--data-dir", text(&to[0])]).await;
+    assert!(
+        to[0].join("history/history.sqlite").is_file() && said.contains("without --history-dir"),
+        "{said}"
+    );
+    done(&["restore", text(&file), "--data-dir", text(&to[1]), "--history-dir", text(&to[2])]).await;
+    assert!(to[2].join("history.sqlite").is_file() && !to[1].join("history").exists());
+
+    for (more, code, why) in [
+        (&[][..], 1, "--without-broker"),
+        (&["--without-broker", "--history-dir", text(root.path())], 64, "there is no history in it"),
+    ] {
+        let refused = ran(&[&["backup", text(&file), "--data-dir", text(&dir)], more].concat()).await;
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(refused.status.code() == Some(code) && said.contains(why), "{said}");
+        assert!(fs::read(&file).unwrap() == saved, "the one of before stays");
+    }
+    let within = ran(&["backup", text(&dir.join("x")), "--data-dir", text(&dir), "--without-broker"]).await;
+    let said = String::from_utf8_lossy(&within.stderr);
+    assert!(within.status.code() == Some(64) && said.contains("is in the data folder"), "{said}");
+
+    // Where nothing else can be written to, as in a container.
+    let nowhere = root.path().join("nowhere");
+    let mut piped = Command::new(tidemap().unwrap());
+    clean(&mut piped);
+    piped.args(["backup", "-", "--data-dir", text(&dir), "--without-broker"]).env("TMPDIR", &nowhere);
+    let piped = piped.stdin(Stdio::null()).output().await.unwrap();
+    assert!(piped.status.success(), "{piped:?}");
+    let mut restore = Command::new(tidemap().unwrap());
+    clean(&mut restore);
+    fs::write(&file, &piped.stdout).unwrap();
+    let last = root.path().join("last");
+    restore.args(["restore", "-", "--data-dir", text(&last)]).env("TMPDIR", &nowhere);
+    let restored = restore.stdin(fs::File::open(&file).unwrap()).output().await.unwrap();
+    assert!(restored.status.success() && last.join("history/history.sqlite").is_file(), "{restored:?}");
+    let left = fs::read_dir(&history).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with(".tmp")));
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_empty_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("mine"), "").unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = ran(&["restore", "/no/such/backup", "--data-dir", text(folder.path())]).await;
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is not empty"), "{refused:?}");
+    assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o755);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

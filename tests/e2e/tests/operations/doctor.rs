@@ -58,6 +58,21 @@ async fn the_doctor_says_what_is_wrong_and_what_to_do() {
     assert_eq!((code, found), (Some(1), vec!["broker".to_owned(), "api".to_owned()]), "{printed}");
     assert!(printed.contains("do: start it"), "{printed}");
 
+    // Another token than that of the first start, and another port; both are in the data folder.
+    let token = folder.path().join("mine.token");
+    fs::write(&token, "a-secret-of-tests\n").unwrap();
+    let reader = folder.path().join("reader.token");
+    fs::write(&reader, "a-readers-secret-of-tests\n").unwrap();
+    let tokens = ["--api-token-file", text(&token), "--read-token-file", text(&reader)];
+    let (_up, _) = Tidemap::up(folder.path(), &[&more[..], &tokens].concat()).await.unwrap();
+    eventually(EVENT_TIMEOUT, async || {
+        let (code, _, printed) = wrong(&["doctor", "--data-dir", text(folder.path())]).await;
+        ensure!(code == Some(0), "{printed}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+
     let nowhere = folder.path().join("nowhere");
     let (code, found, printed) = wrong(&["doctor", "--data-dir", text(&nowhere), "--url", &url]).await;
     assert_eq!((code, found), (Some(1), vec!["data folder".to_owned(), "api".to_owned()]), "{printed}");

@@ -37,6 +37,10 @@ async fn a_start_without_its_name_does_not_lock_out_the_agents_that_use_it() {
     assert!(up.log().contains("know this host as 127.0.0.2, new ones as 127.0.0.3"), "{}", up.log());
     assert!(endpoint(folder.path()).starts_with("tls://127.0.0.3:"));
     assert!(up.terminate().await.unwrap().success());
+    // A start for this host alone forgets nothing of this.
+    let (mut up, _) = Tidemap::up(folder.path(), &["--node", "here"]).await.unwrap();
+    assert!(up.log().contains("know the broker as 127.0.0.3"), "{}", up.log());
+    assert!(up.terminate().await.unwrap().success());
     // Whoever removes the authority learns it before anything starts.
     std::fs::remove_dir_all(folder.path().join("tls")).unwrap();
     let data = text(folder.path());
@@ -63,10 +67,13 @@ async fn the_brokers_port_stays_and_is_another_only_when_it_is_taken() {
     drop(near);
 
     let taken = TcpListener::bind(broker.strip_prefix("nats://").unwrap()).unwrap();
-    let (up, _) = Tidemap::up(folder.path(), &[]).await.unwrap();
+    let (mut up, _) = Tidemap::up(folder.path(), &[]).await.unwrap();
     assert_ne!(endpoint(folder.path()), broker);
     assert!(up.log().contains("listens on another port than before"), "{}", up.log());
+    assert!(up.terminate().await.unwrap().success());
     drop(taken);
+    let (_up, _) = Tidemap::up(folder.path(), &[]).await.unwrap();
+    assert_eq!(endpoint(folder.path()), broker, "agents look for it there");
 }
 
 #[tokio::test]
