@@ -28,7 +28,7 @@ pub(super) fn take_over(from: &Path, folder: &Path) -> anyhow::Result<()> {
         let read = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to) {
             Ok(mut copy) => {
-                copy.write_all(&read).with_context(|| format!("cannot write {}", to.display()))?
+                copy.write_all(&read).with_context(|| format!("cannot write {}", to.display()))?;
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| format!("cannot write {}", to.display())),
