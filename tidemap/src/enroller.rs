@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use async_nats::{Client, Message};
 use futures_util::StreamExt;
-use tidemap_broker::{invites::KnownInvites, untold};
+use tidemap_broker::{invites::KnownInvites, unpublished};
 use tidemap_service::{causes::causes, clock::unix_ms, nats::NatsArgs, service_manager};
 use tidemap_wire::{JoinRefusal, JoinReply, JoinRequest, decode, encode, subject};
 use tokio_util::sync::CancellationToken;
@@ -61,7 +61,7 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let requests = client.queue_subscribe(subject::ENROLL, subject::ENROLLERS.to_owned()).await;
     let mut requests = requests.context("cannot take requests")?.ready_chunks(TOGETHER);
-    let mut enroller = Enroller { registry, known: KnownInvites::default(), has_told: false };
+    let mut enroller = Enroller { registry, known: KnownInvites::default(), has_published: false };
     while let Some(Some(messages)) = shutdown.run_until_cancelled(requests.next()).await {
         let (requests, inboxes) = readable(messages);
         for (inbox, reply) in inboxes.into_iter().zip(enroller.replies(requests).await) {
@@ -84,7 +84,7 @@ struct Enroller {
     known: KnownInvites,
     /// Whether this process has made brokers know all that is admitted, once. The one before may have been
     /// stopped between the two.
-    has_told: bool,
+    has_published: bool,
 }
 
 impl Enroller {
@@ -115,8 +115,8 @@ impl Enroller {
             Ok(()) => admitted.replies,
             Err(error) => {
                 let failed = failed(&error);
-                let told = |reply| if is_granted(&reply) { failed.clone() } else { reply };
-                admitted.replies.into_iter().map(told).collect()
+                let answered = |reply| if is_granted(&reply) { failed.clone() } else { reply };
+                admitted.replies.into_iter().map(answered).collect()
             }
         }
     }
@@ -124,23 +124,23 @@ impl Enroller {
     /// Makes brokers know what was admitted, now or by one who was stopped before it could.
     async fn tell(&mut self, has_news: bool) -> anyhow::Result<()> {
         let folder = self.registry.folder();
-        let untold = untold::read(folder)?;
-        if self.has_told && !has_news && untold.is_none() {
+        let unpublished = unpublished::read(folder)?;
+        if self.has_published && !has_news && unpublished.is_none() {
             return Ok(());
         }
-        if let Err(error) = self.registry.tell_brokers(has_news || untold.is_some()).await {
-            if has_news && untold.is_none() {
-                // Another enroller has told of its own, and taken the mark away.
-                untold::mark(folder)?;
+        if let Err(error) = self.registry.tell_brokers(has_news || unpublished.is_some()).await {
+            if has_news && unpublished.is_none() {
+                // Another enroller has published its own, and cleared the mark.
+                unpublished::mark(folder)?;
             }
             return Err(error);
         }
-        if let Some(untold) = untold
-            && let Err(error) = untold::told(folder, &untold)
+        if let Some(unpublished) = unpublished
+            && let Err(error) = unpublished::clear(folder, &unpublished)
         {
-            tracing::warn!("brokers will be told once more: {error}");
+            tracing::warn!("what is published is published once more: {error}");
         }
-        self.has_told = true;
+        self.has_published = true;
         Ok(())
     }
 }

@@ -100,8 +100,8 @@ impl BrokersArgs {
     }
 }
 
-/// Publishes what is signed to the brokers, after it has taken over the revocations that they have from a copy
-/// of this folder. Returns how many have accepted it.
+/// Publishes what is signed to the brokers, with the revocations that they have from a copy of this folder.
+/// Returns how many have accepted it.
 pub(crate) async fn push(operator: &Operator, brokers: &BrokersArgs) -> anyhow::Result<usize> {
     let client = brokers.reach(&operator.sys_creds_path()).await?;
     let known = jwt::known_token(&client, &operator.agents_account()?).await?;

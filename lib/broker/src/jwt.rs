@@ -17,7 +17,7 @@
 //!   labels in that node's line; `agents/<node>.jwt`: what was signed for a node that has joined by an
 //!   invite, with a key of its own; `agents/<node>.revoked`: the public key that was revoked, and `agent`
 //!   below it when the enrolling key is known to have signed it;
-//! * `keys/invites.json`: see [`crate::invites`]; `keys/untold`: see [`crate::untold`];
+//! * `keys/invites.json`: see [`crate::invites`]; `keys/unpublished`: see [`crate::unpublished`];
 //! * `broker/nats.conf`: the configuration with which each broker is started; it holds no secrets.
 
 mod brokers;

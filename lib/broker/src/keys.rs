@@ -9,7 +9,7 @@
 //! * `keys/agents/<node>.labels`: the labels in that node's line;
 //! * `keys/relays/<relay>.nk`, `keys/relays/<relay>.local.nk`: seeds of relays;
 //! * `keys/api.token`: the token of the API's admin, made by `up` unless another is given;
-//! * `keys/invites.json`: see [`crate::invites`]; `keys/untold`: see [`crate::untold`];
+//! * `keys/invites.json`: see [`crate::invites`]; `keys/unpublished`: see [`crate::unpublished`];
 //! * `users/*.conf`: the included files, one for each account.
 //!
 //! Permissions are in `nats.conf`, except those of agents and relays, which differ for each of them.

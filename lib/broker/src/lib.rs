@@ -11,7 +11,7 @@ pub mod jwt;
 pub mod keys;
 mod server;
 pub mod tls;
-pub mod untold;
+pub mod unpublished;
 
 pub use files::PathError;
 pub use server::{

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use tidemap_wire::NodeId;
 
 use super::{BY_ENROLL_KEY, JwtError, Operator, check_user_key, claims, creds, seed, token};
-use crate::{files, keys::Admission, untold};
+use crate::{files, keys::Admission, unpublished};
 use token::Claims;
 
 impl Operator {
     /// Signs credentials for a node's public key, and returns them with how it stands. If the node has
     /// another key, that is revoked only if `replaces`, which needs the operator's key; brokers learn of it
-    /// by [`super::push`], and until then it is marked ([`crate::untold`]).
+    /// by [`super::push`], and until then it is marked ([`crate::unpublished`]).
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl Operator {
             }
             Some(_) if !replaces => return Ok((Admission::NodeTaken, String::new())),
             Some(claims) => {
-                untold::mark(&self.dir)?;
+                unpublished::mark(&self.dir)?;
                 self.sign_revocation(&claims.sub, claims.iat.unwrap_or(now_s).max(now_s), now_s)?;
                 self.record_revocation(node, &format!("{}\n{BY_ENROLL_KEY}\n", claims.sub))?;
                 Admission::Replaced

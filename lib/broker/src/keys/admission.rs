@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use tidemap_wire::NodeId;
 
 use super::{KeysError, agent_seed_path, agents::Agents, lock, users_path};
-use crate::{files, untold};
+use crate::{files, unpublished};
 
 /// How it stands with a key that was to be admitted for a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum Admission {
     KeyTaken,
 }
 
-/// Adds a node to the broker's users with this public key, and marks that the broker has still to be told
-/// ([`crate::untold`]). If the node has another key, that is replaced only if `replaces`.
+/// Adds a node to the broker's users with this public key, and marks that the broker has yet to hear of it
+/// ([`crate::unpublished`]). If the node has another key, that is replaced only if `replaces`.
 ///
 /// # Errors
 ///
@@ -45,7 +45,7 @@ pub fn admit(
         _ if is_used(dir, key)? => return Ok(Admission::KeyTaken),
         _ => {}
     }
-    untold::mark(dir)?;
+    unpublished::mark(dir)?;
     agents.set_joined(node, key, invite);
     agents.write()?;
     files::remove(&agent_seed_path(dir, node))?;

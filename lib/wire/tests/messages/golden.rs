@@ -355,8 +355,16 @@ fn notices_of_alerts() {
 
 #[test]
 fn joining() {
-    let request = JoinRequest { invite: "abcd2345".to_owned(), ask: "{}".to_owned(), proof: "00".to_owned() };
-    check(&request, "83a6696e76697465a86162636432333435a361736ba27b7da570726f6f66a23030");
+    let request = JoinRequest {
+        invite: "abcd2345".to_owned(),
+        ask: "{}".to_owned(),
+        proof: "00".to_owned(),
+        signature: "11".to_owned(),
+    };
+    check(
+        &request,
+        "84a6696e76697465a86162636432333435a361736ba27b7da570726f6f66a23030a97369676e6174757265a23131",
+    );
     let answer = JoinAnswer { grant: "{}".to_owned(), proof: "00".to_owned() };
     check(&JoinReply::Granted(answer), "81a76772616e74656482a56772616e74a27b7da570726f6f66a23030");
     let refused = JoinReply::Refused { reason: JoinRefusal::Over, detail: "x".to_owned() };

@@ -221,7 +221,7 @@ async fn an_unpacked_archive_installs_the_whole_or_the_agent_without_a_download(
     );
 }
 
-/// The service manager only writes down what it is told.
+/// The service manager only writes down what it is asked.
 #[tokio::test]
 async fn a_unit_of_a_users_own_may_lie_anywhere_and_be_started_later() {
     let (folder, agents, host) = (tempfile::tempdir().unwrap(), agents(), Host::new());
@@ -230,7 +230,7 @@ async fn a_unit_of_a_users_own_may_lie_anywhere_and_be_started_later() {
     let (_up, url) = Tidemap::up(&data, &["--node", "first", "--agents-dir", path]).await.unwrap();
     fs::create_dir_all(host.file("systemd")).unwrap();
     fs::create_dir_all(host.file("bin")).unwrap();
-    let recorder = "#!/bin/sh\necho \"$@\" >>\"$HOME/told\"\n";
+    let recorder = "#!/bin/sh\necho \"$@\" >>\"$HOME/asked\"\n";
     fs::write(host.file("bin/systemctl"), recorder).unwrap();
     fs::set_permissions(host.file("bin/systemctl"), fs::Permissions::from_mode(0o755)).unwrap();
     let word = invite(data.to_str().unwrap(), &[]).await;
@@ -239,8 +239,8 @@ async fn a_unit_of_a_users_own_may_lie_anywhere_and_be_started_later() {
     );
     let installed = host.run(&script).await;
     assert!(installed.status.success(), "{}", said(&installed));
-    let told = fs::read_to_string(host.file("told")).unwrap();
-    assert_eq!(told, "--user daemon-reload\n--user enable --quiet tidemap-agent.service\n");
+    let asked = fs::read_to_string(host.file("asked")).unwrap();
+    assert_eq!(asked, "--user daemon-reload\n--user enable --quiet tidemap-agent.service\n");
     let unit = fs::read_to_string(host.file(".config/systemd/user/tidemap-agent.service")).unwrap();
     let home = host.folder.path().to_str().unwrap().replace('%', "%%");
     let start = format!(

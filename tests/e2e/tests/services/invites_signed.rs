@@ -70,7 +70,7 @@ async fn an_enroller_signs_for_the_keys_of_hosts_that_join() {
     assert!(refused.code == Some(1) && refused.err.contains("enrolled with another key"), "{}", refused.err);
     let line = run(&["invite", "--operator", &operator, "--api-url", &url, "--rejoin"]).await.out;
     let word = line.trim().split(' ').next_back().unwrap();
-    // Also when the brokers cannot be told at first, and the enroller is another one when they can.
+    // Also when the nothing can be published at first, and the enroller is another one when they can.
     let (creds, away) = (format!("{operator}/creds/sys.creds"), path("away"));
     fs::rename(&creds, &away).unwrap();
     let again = ["agent", "join", &url, word, "--node", "edge", "--config-dir", &other];

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 use nkeys::KeyPair;
 use tidemap_broker::{
     invites::{InviteRecord, InviteTerms},
-    keys, untold,
+    keys, unpublished,
 };
 use tidemap_service::invite::Invite;
 use tidemap_wire::{JoinAsk, NodeId};
@@ -44,7 +44,7 @@ impl Scene {
         JoinRequest { invite: self.invite.id().to_owned(), ask, proof, signature }
     }
 
-    /// Whether the request is granted, or why not; and whether the broker has to be told.
+    /// Whether the request is granted, or why not; and whether the broker has to hear of it.
     fn ask(&mut self, request: &JoinRequest) -> (Result<(), JoinRefusal>, bool) {
         let registry = Registry::of_data_dir(self.dir.path());
         let requests = std::slice::from_ref(request);
@@ -71,7 +71,7 @@ fn a_use_is_counted_before_its_key_is_admitted() {
     let mut scene = Scene::new();
     let request = scene.request("a");
     // Nothing can take the mark's place, so nothing can be admitted.
-    let mark = scene.dir.path().join("keys/untold");
+    let mark = scene.dir.path().join("keys/unpublished");
     fs::create_dir_all(mark.join("x")).unwrap();
     assert_eq!(scene.ask(&request).0, Err(JoinRefusal::Failed));
     assert_eq!((scene.admitted(), scene.record().uses_left()), (0, 0));
@@ -80,7 +80,7 @@ fn a_use_is_counted_before_its_key_is_admitted() {
     fs::remove_dir_all(mark).unwrap();
     assert_eq!(scene.ask(&request), (Ok(()), true), "the same request goes on");
     assert_eq!((scene.admitted(), scene.record().joined[0].pending), (1, false));
-    assert!(untold::read(scene.dir.path()).unwrap().is_some(), "the broker has still to be told");
+    assert!(unpublished::read(scene.dir.path()).unwrap().is_some(), "the broker has yet to hear of it");
 }
 
 #[test]

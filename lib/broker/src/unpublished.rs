@@ -1,4 +1,4 @@
-//! Whether brokers have still to be told of a change in a data folder or an operator's folder. It is written
+//! Whether brokers have yet to hear of a change in a data folder or an operator's folder. It is written
 //! down before the change, so that whoever makes it may be stopped at any moment: the next one sees to it.
 
 use std::path::Path;
@@ -7,11 +7,11 @@ use nkeys::KeyPair;
 
 use crate::files::{self, PathError};
 
-const FILE: &str = "keys/untold";
+const FILE: &str = "keys/unpublished";
 
 /// A change of which brokers may not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Untold(String);
+pub struct Unpublished(String);
 
 /// Writes down that a change is about to be made.
 ///
@@ -19,7 +19,7 @@ pub struct Untold(String);
 ///
 /// When the file cannot be written. Then the change must not be made.
 pub fn mark(dir: &Path) -> Result<(), PathError> {
-    // Each is another, so that who has told of one does not take the mark of the next one away.
+    // Each is another, so that who has published one does not clear the mark of the next one.
     files::write_atomically(&dir.join(FILE), &format!("{}\n", KeyPair::new_user().public_key()))
 }
 
@@ -28,16 +28,16 @@ pub fn mark(dir: &Path) -> Result<(), PathError> {
 /// # Errors
 ///
 /// When the file cannot be read.
-pub fn read(dir: &Path) -> Result<Option<Untold>, PathError> {
-    Ok(files::read(&dir.join(FILE))?.map(Untold))
+pub fn read(dir: &Path) -> Result<Option<Unpublished>, PathError> {
+    Ok(files::read(&dir.join(FILE))?.map(Unpublished))
 }
 
-/// Brokers have been told after this was read.
+/// Brokers know of what had changed when this was read.
 ///
 /// # Errors
 ///
 /// When the file cannot be read or removed.
-pub fn told(dir: &Path, seen: &Untold) -> Result<(), PathError> {
+pub fn clear(dir: &Path, seen: &Unpublished) -> Result<(), PathError> {
     if read(dir)?.as_ref() == Some(seen) { files::remove(&dir.join(FILE)) } else { Ok(()) }
 }
 
@@ -53,11 +53,11 @@ mod tests {
         mark(dir.path()).unwrap();
         let first = read(dir.path()).unwrap().unwrap();
         mark(dir.path()).unwrap();
-        told(dir.path(), &first).unwrap();
+        clear(dir.path(), &first).unwrap();
         let second = read(dir.path()).unwrap().unwrap();
         assert_ne!(second, first);
-        told(dir.path(), &second).unwrap();
+        clear(dir.path(), &second).unwrap();
         assert_eq!(read(dir.path()).unwrap(), None);
-        told(dir.path(), &second).unwrap();
+        clear(dir.path(), &second).unwrap();
     }
 }
