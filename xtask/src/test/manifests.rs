@@ -59,8 +59,8 @@ fn versions(workspace: &Workspace) -> Result<()> {
         ("deploy/helm/tidemap/Chart.yaml", "appVersion: "),
     ] {
         let text = fs::read_to_string(workspace.path(file))?;
-        let mut told = text.lines().filter_map(|line| line.strip_prefix(name)).peekable();
-        if told.peek().is_none() || !told.all(|version| version == VERSION) {
+        let mut found = text.lines().filter_map(|line| line.strip_prefix(name)).peekable();
+        if found.peek().is_none() || !found.all(|version| version == VERSION) {
             bail!("{file}: {name:?} is not {VERSION}, as in Cargo.toml");
         }
     }

@@ -156,7 +156,7 @@ async fn compose_starts_the_whole_without_root_and_without_a_shell() {
     ];
     assert_eq!(rights(pid).unwrap(), expected);
 
-    // A backup needs a writable place beside the pipe that it goes to: none but the volume is sure to be there.
+    // A backup to a pipe needs a writable place besides: none but the volume is sure to be there.
     let backup = ["exec", container, "/usr/bin/tidemap", "backup", "-"];
     let made = engine.run("podman", &backup).unwrap();
     let said = String::from_utf8_lossy(&made.stderr);
