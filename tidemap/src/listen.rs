@@ -25,9 +25,9 @@ pub(crate) use advertised::all_outgoing;
 pub(crate) use published::{authority, authority_path, endpoint};
 
 /// The names by which nodes of other hosts may know the broker of a data folder, the latest last.
-pub(crate) fn told_names(dir: &Path) -> Vec<String> {
+pub(crate) fn published_names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> =
-        Earlier::read(dir).still_told(&[]).iter().map(|there| there.host().to_owned()).collect();
+        Earlier::read(dir).in_use(&[]).iter().map(|there| there.host().to_owned()).collect();
     names.dedup();
     names
 }
@@ -46,8 +46,8 @@ pub(crate) struct ListenArgs {
     /// to the broker; that of the start before unless given, and at first this host's name.
     #[arg(long, env = "TIDEMAP_ADVERTISE", value_name = "HOST[:PORT]", requires = "listen")]
     advertise: Option<Advertised>,
-    /// Leave a name or address of an earlier start out: no agent uses it, so the certificate need not be valid
-    /// for it. May be repeated.
+    /// Leave a name or address of an earlier start out: no agent uses it, so the certificate need not be for
+    /// it. May be repeated.
     #[arg(long = "drop-name", value_name = "HOST", requires = "listen")]
     drop_names: Vec<Advertised>,
     /// Accept that nodes that are enrolled do not trust the certificate, as another authority has signed it.
@@ -187,8 +187,8 @@ impl Network {
         }
         let mut names = tls::names(self.advertised.host(), self.address.ip());
         if !self.new_authority {
-            let told = earlier.still_told(&self.dropped);
-            names.splice(0..0, told.iter().map(|there| there.host().to_owned()));
+            let published = earlier.in_use(&self.dropped);
+            names.splice(0..0, published.iter().map(|there| there.host().to_owned()));
         }
         if earlier.kept_none {
             // Version 0.1 listened at one of these, or was known by it.
@@ -202,12 +202,11 @@ impl Network {
         Ok(Certificates::open_or_create(dir, &names, now())?)
     }
 
-    /// Writes how nodes reach the broker, and keeps what they were told before. Nodes that trust another
-    /// authority have to be told anew.
+    /// Writes how nodes reach the broker, and keeps the URLs of before. Nodes that trust another authority
+    /// have to be enrolled again, so none is kept for them.
     fn publish(&self, dir: &Path, port: u16, authority: Option<&Path>) -> anyhow::Result<()> {
-        let before =
-            if self.new_authority { Vec::new() } else { Earlier::read(dir).still_told(&self.dropped) };
-        published::keep_told(dir, &before, &self.advertised.with_port(port), authority)?;
+        let before = if self.new_authority { Vec::new() } else { Earlier::read(dir).in_use(&self.dropped) };
+        published::keep_published(dir, &before, &self.advertised.with_port(port), authority)?;
         published::write(dir, &self.advertised.url(port), authority)?;
         if self.is_chosen { published::keep_name(dir, &self.advertised) } else { Ok(()) }
     }

@@ -57,7 +57,7 @@ fn certificate(dir: &Path, now: Duration) -> Option<Finding> {
     let (certificate, key) = tidemap_broker::certificate(dir)?;
     let authority = listen::authority_path(dir);
     let shown = Certificates { certificate, key, authority };
-    let mut names = listen::told_names(dir);
+    let mut names = listen::published_names(dir);
     names.retain(|name| *name != host);
     names.push(host.clone());
     let proves = |at| names.iter().try_for_each(|name| shown.prove_to(shown.authority.as_deref(), name, at));

@@ -11,7 +11,7 @@ use tidemap_service::cli::UsageError;
 use super::{
     advertised::Advertised,
     now,
-    published::{kept_name, told},
+    published::{kept_name, published},
 };
 
 /// What the starts before have left in the data folder.
@@ -20,7 +20,7 @@ pub(super) struct Earlier {
     /// The name that was chosen with `--advertise`, then or before.
     pub(super) name: Option<Advertised>,
     /// Host and port under which nodes of other hosts know the broker, the latest last.
-    told: Vec<Advertised>,
+    published: Vec<Advertised>,
     /// The authority that those nodes trust; a public one unless there is a file.
     authority: Option<PathBuf>,
     /// Whether a version that kept no names was started last.
@@ -29,15 +29,15 @@ pub(super) struct Earlier {
 
 impl Earlier {
     pub(super) fn read(dir: &Path) -> Self {
-        let (told, authority) = told(dir);
-        Self { name: kept_name(dir), told, authority, kept_none: !dir.join("tls/names").exists() }
+        let (published, authority) = published(dir);
+        Self { name: kept_name(dir), published, authority, kept_none: !dir.join("tls/names").exists() }
     }
 
     /// The name that was chosen for this host, or that it had at the start before. An address that it had by
     /// chance is no name; version 0.1 has left only the URL, in which an address may have been chosen.
     pub(super) fn chosen(self, listen: SocketAddr, here: impl FnOnce() -> Advertised) -> Option<Advertised> {
         self.name.or_else(|| {
-            let before = self.told.last()?.clone();
+            let before = self.published.last()?.clone();
             let may_be_chance = before.host().parse::<IpAddr>().is_ok() && !self.kept_none;
             (!may_be_chance && before.host() != here().host()).then(|| before.without_port(listen.port()))
         })
@@ -45,19 +45,19 @@ impl Earlier {
 
     /// The host by which agents of other hosts know the broker.
     pub(super) fn network_host(&self) -> Option<&str> {
-        self.told.last().map(Advertised::host)
+        self.published.last().map(Advertised::host)
     }
 
-    /// What agents of other hosts were told, without the names that none of them uses any more.
-    pub(super) fn still_told(&self, dropped: &[String]) -> Vec<Advertised> {
+    /// What was published to agents of other hosts, without the names that none of them uses any more.
+    pub(super) fn in_use(&self, dropped: &[String]) -> Vec<Advertised> {
         let is_used = |there: &&Advertised| !dropped.iter().any(|name| name == there.host());
-        self.told.iter().filter(is_used).cloned().collect()
+        self.published.iter().filter(is_used).cloned().collect()
     }
 
     /// Warns when agents that are enrolled look for this host by another name or at another port. The
     /// certificate has been proved for all of these names.
     pub(super) fn warn_of_change(&self, advertised: &Advertised, port: u16) {
-        let Some(before) = self.told.last() else { return };
+        let Some(before) = self.published.last() else { return };
         let (host, now) = (advertised.host(), advertised.port(port));
         if before.host() != host {
             tracing::warn!(
@@ -82,7 +82,7 @@ impl Earlier {
         host: &str,
         dropped: &[String],
     ) -> Result<(), UsageError> {
-        if self.told.is_empty() {
+        if self.published.is_empty() {
             return Ok(());
         }
         let trusted = self.authority.as_deref();
@@ -97,7 +97,7 @@ impl Earlier {
                 tls.certificate.display()
             )));
         }
-        for name in self.still_told(dropped).iter().map(Advertised::host) {
+        for name in self.in_use(dropped).iter().map(Advertised::host) {
             if tls.prove_to(tls.authority.as_deref(), name, now()).is_err() {
                 return Err(UsageError(format!(
                     "--listen: nodes that are enrolled know this host as {name}, and {} is not valid for it: they \

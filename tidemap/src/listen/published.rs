@@ -19,9 +19,9 @@ const AUTHORITY: &str = "endpoint-ca.pem";
 const NAME: &str = "advertised";
 /// The URLs under which nodes of other hosts know the broker, the present one last. They stay when a start is
 /// for this host alone.
-const TOLD: &str = "network-endpoints";
+const NETWORK: &str = "network-endpoints";
 /// The authority that those nodes trust (PEM), unless it is a public one.
-const TOLD_AUTHORITY: &str = "network-ca.pem";
+const NETWORK_AUTHORITY: &str = "network-ca.pem";
 /// A host whose address changes daily must not be known by more and more for ever.
 const MOST: usize = 50;
 
@@ -31,28 +31,28 @@ pub(super) fn write(dir: &Path, url: &str, authority: Option<&Path>) -> anyhow::
     Ok(data_dir::write(&dir.join(ENDPOINT), url)?)
 }
 
-/// Keeps what nodes of other hosts are told: the URLs of before that they may still use, and this one.
-pub(super) fn keep_told(
+/// Keeps what is published to nodes of other hosts: the URLs of before that they may still use, and this one.
+pub(super) fn keep_published(
     dir: &Path,
     before: &[Advertised],
     now: &Advertised,
     authority: Option<&Path>,
 ) -> anyhow::Result<()> {
-    write_authority(dir, TOLD_AUTHORITY, authority)?;
+    write_authority(dir, NETWORK_AUTHORITY, authority)?;
     let mut all: Vec<&Advertised> = before.iter().filter(|url| *url != now).chain([now]).collect();
     all.drain(..all.len().saturating_sub(MOST));
     let lines: String = all.into_iter().map(|there| format!("tls://{there}\n")).collect();
-    Ok(data_dir::write(&dir.join(TOLD), &lines)?)
+    Ok(data_dir::write(&dir.join(NETWORK), &lines)?)
 }
 
 /// What nodes of other hosts know: host and port, the latest last, and the authority. Version 0.1 has left
 /// only the latest.
-pub(super) fn told(dir: &Path) -> (Vec<Advertised>, Option<PathBuf>) {
+pub(super) fn published(dir: &Path) -> (Vec<Advertised>, Option<PathBuf>) {
     let parse = |text: &str| text.trim().strip_prefix("tls://")?.parse::<Advertised>().ok();
-    let kept = fs::read_to_string(dir.join(TOLD)).unwrap_or_default();
+    let kept = fs::read_to_string(dir.join(NETWORK)).unwrap_or_default();
     let mut urls: Vec<Advertised> = kept.lines().filter_map(parse).collect();
     let last = endpoint(dir).as_deref().and_then(parse);
-    let authority = if last.is_some() { AUTHORITY } else { TOLD_AUTHORITY };
+    let authority = if last.is_some() { AUTHORITY } else { NETWORK_AUTHORITY };
     if let Some(last) = last.filter(|last| urls.last() != Some(last)) {
         urls.push(last);
     }

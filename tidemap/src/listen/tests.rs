@@ -121,13 +121,13 @@ fn a_start_for_this_host_alone_forgets_nothing() {
     started(dir.path(), &["--advertise", "old.example"]).unwrap();
     started(dir.path(), &["--advertise", "new.example"]).unwrap();
     alone(dir.path());
-    assert_eq!(told_names(dir.path()), ["old.example", "new.example"]);
+    assert_eq!(published_names(dir.path()), ["old.example", "new.example"]);
     std::fs::remove_dir_all(dir.path().join("tls")).unwrap();
     let refused = started(dir.path(), &[]).unwrap_err();
     assert!(refused.to_string().contains("--new-authority"), "{refused}");
     let (host, tls) = started(dir.path(), &["--new-authority"]).unwrap();
     assert!(host == "new.example" && proves(&tls, &host));
-    assert_eq!(told_names(dir.path()), ["new.example"]);
+    assert_eq!(published_names(dir.path()), ["new.example"]);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! `tidemap doctor` finds what is wrong, and nothing else.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use anyhow::ensure;
+use tidemap_broker::tls::Certificates;
+use tidemap_service::clock::unix_ms;
 use tidemap_testkit::{eventually, port::free_port, process::Tidemap};
 
 use crate::{EVENT_TIMEOUT, ran, text};
@@ -41,6 +43,19 @@ async fn the_doctor_says_what_is_wrong_and_what_to_do() {
                 "{subject}: {printed}"
             );
         }
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    // A certificate that is renewed on the disk is loaded without a start.
+    fs::remove_file(folder.path().join("tls/broker.pem")).unwrap();
+    let now = Duration::from_millis(unix_ms().unsigned_abs());
+    Certificates::open_or_create(folder.path(), &["127.0.0.1".to_owned()], now).unwrap();
+    eventually(EVENT_TIMEOUT, async || {
+        ensure!(up.log().contains("it loads the new one"), "{}", up.log());
+        let (code, _, printed) = wrong(&doctor).await;
+        ensure!(code == Some(0), "{printed}");
         Ok(())
     })
     .await

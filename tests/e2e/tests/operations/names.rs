@@ -117,3 +117,15 @@ async fn a_brokers_folder_is_made_without_a_node() {
     assert_eq!(std::fs::read(data.join("keys/service.nk")).unwrap(), key, "what is there stays");
     done(&["enroll", "web-01", "--data-dir", text(&data), "--nats-url", "tls://broker.example:4222"]).await;
 }
+
+#[tokio::test]
+async fn a_start_on_another_port_says_where_agents_look() {
+    let folder = tempfile::tempdir().unwrap();
+    for (advertise, warns) in [("127.0.0.2:24222", false), ("127.0.0.2:24222", false), ("127.0.0.2", true)] {
+        let listen = format!("127.0.0.1:{}", free_port().unwrap());
+        let args = ["--node", "here", "--listen", &listen, "--advertise", advertise];
+        let (mut up, _) = Tidemap::up(folder.path(), &args).await.unwrap();
+        assert_eq!(up.log().contains("look for the broker at port 24222"), warns, "{}", up.log());
+        assert!(up.terminate().await.unwrap().success());
+    }
+}

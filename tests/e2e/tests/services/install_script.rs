@@ -203,8 +203,7 @@ async fn an_unpacked_archive_installs_the_whole_or_the_agent_without_a_download(
     let data = folder.path().join("data");
     let (_up, url) = Tidemap::up(&data, &["--node", "first"]).await.unwrap();
     let word = invite(data.to_str().unwrap(), &[]).await;
-    let joined =
-        host.run(&format!("cd \"{archive}\" && sh install.sh --node offline {url} {word}")).await;
+    let joined = host.run(&format!("cd \"{archive}\" && sh install.sh --node offline {url} {word}")).await;
     assert!(joined.status.success(), "{}", said(&joined));
     assert!(host.file(".config/tidemap/agent.nk").exists());
     assert!(host.run(&format!("sh \"{archive}/install.sh\" --uninstall")).await.status.success());
