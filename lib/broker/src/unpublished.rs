@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_that_comes_while_brokers_are_told_is_not_forgotten() {
+    fn a_change_that_comes_while_another_is_published_is_not_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("keys")).unwrap();
         assert_eq!(read(dir.path()).unwrap(), None);
