@@ -1,6 +1,6 @@
 //! What `join` writes down is read by a shell as it was meant.
 //!
-//! It is a test program of its own: until a child has become another program, it holds the locks of its parent,
+//! It is a test program of its own: until a child has become another program, it holds its parent's locks,
 //! and other tests of the agent take locks again that they have just given back.
 
 #![cfg(unix)]
