@@ -208,6 +208,7 @@ install_all() {
   cat "$work/files" >>"$work/list"
   tar -cf - -C "$archive" -T "$work/files" | tar -xf - -C "$prefix" --no-same-owner
   "$prefix/bin/tidemap" --version >/dev/null || fail 'tidemap does not run on this host'
+  mkdir -p "$prefix/${list%/*}"
   sort -u "$work/list" >"$prefix/$list"
   say "Tidemap is installed below $prefix. \`$prefix/bin/tidemap up\` starts everything on this host."
   [ "$(id -u)" = 0 ] || return 0
