@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context;
 use nkeys::KeyPair;
 use tidemap_service::{
-    cli::{UsageError, say},
+    cli::{self, UsageError, say},
     invite::Invite,
     nats,
 };
@@ -118,20 +118,13 @@ fn join(args: &JoinArgs) -> anyhow::Result<()> {
     // Last: with the key there, this host has joined.
     files::write(&path(KEY), &secret, files::Readers::Owner)?;
     files::remove(&path(NEW_KEY))?;
-    let [settings, key] = [SETTINGS, KEY].map(|name| in_shell(&path(name)));
+    let [settings, key] = [SETTINGS, KEY].map(|name| cli::quoted(&path(name).display().to_string()));
     say(format_args!(
         "{} has joined. Its agent starts with `systemctl enable --now tidemap-agent` where its unit is installed, and \
          elsewhere with `set -a && . {settings} && tidemap-agent --creds {key}`",
         name.display()
     ));
     Ok(())
-}
-
-/// A path as a shell has it.
-fn in_shell(path: &Path) -> String {
-    let path = path.display().to_string();
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
-    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// The name that is given here, or in the settings, or that of this host.

@@ -22,7 +22,7 @@ use tidemap_service::{
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::{HISTORY_FOLDER, operator::BrokersArgs};
+use crate::{HISTORY_FOLDER, data_folder::data_folder, operator::BrokersArgs};
 
 pub(crate) use history_folder::publish as publish_history_folder;
 
@@ -65,7 +65,7 @@ pub(crate) struct RestoreArgs {
 
 /// Writes a backup, while `tidemap up` runs or not.
 pub(crate) async fn back_up(args: BackupArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let dir = folder(args.data_dir)?;
+    let dir = data_folder(args.data_dir)?;
     if !dir.join("keys").is_dir() {
         let words = format!("--data-dir {}: no Tidemap has been started here yet", dir.display());
         return Err(UsageError(words).into());
@@ -129,7 +129,7 @@ pub(crate) async fn back_up(args: BackupArgs, shutdown: CancellationToken) -> an
 
 /// Makes a data folder from a backup.
 pub(crate) fn restore(args: RestoreArgs) -> anyhow::Result<()> {
-    let dir = folder(args.data_dir)?;
+    let dir = data_folder(args.data_dir)?;
     let place = args.file.display();
     // Before anything is changed there.
     archive::check_empty(&dir)?;
@@ -146,7 +146,7 @@ pub(crate) fn restore(args: RestoreArgs) -> anyhow::Result<()> {
     let (about, count) = unpacked.with_context(|| place.to_string())?;
     say(format_args!(
         "{count} files of {} are in {} (saved by tidemap {}). Start with the options of before: tidemap up --data-dir {}",
-        moment::rfc3339(about.made_ms),
+        moment::date(about.made_ms),
         dir.display(),
         about.version,
         dir.display()
@@ -160,12 +160,6 @@ pub(crate) fn restore(args: RestoreArgs) -> anyhow::Result<()> {
         }
         None => Ok(()),
     }
-}
-
-fn folder(named: Option<PathBuf>) -> Result<PathBuf, UsageError> {
-    named
-        .or_else(DataDir::default_path)
-        .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))
 }
 
 /// Whether a broker has run in this folder, so that there is something to save of it.

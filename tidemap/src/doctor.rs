@@ -9,11 +9,11 @@ mod host;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use tidemap_broker::data_dir::DataDir;
-use tidemap_service::cli::{self, UsageError};
+use tidemap_service::cli;
 
 use crate::{
     api_answer::{self, ApiAddressArgs},
+    data_folder::data_folder,
     operator::BrokersArgs,
 };
 use finding::Finding;
@@ -32,10 +32,7 @@ pub(crate) struct DoctorArgs {
 
 /// Prints what is found, and fails when something is wrong.
 pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
-    let dir = args
-        .data_dir
-        .or_else(DataDir::default_path)
-        .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))?;
+    let dir = data_folder(args.data_dir)?;
     let here = dir.clone();
     let mut findings = api_answer::asked(move || Ok(host::examine(&here))).await?;
     if dir.join("keys").is_dir() {

@@ -4,7 +4,7 @@
 
 mod forget;
 mod labels;
-pub(crate) mod line;
+mod line;
 mod relay;
 
 use std::{
@@ -16,9 +16,7 @@ use anyhow::Context;
 use clap::Args;
 use tidemap_agent::AgentArgs;
 use tidemap_broker::{
-    Reload,
-    data_dir::DataDir,
-    invites,
+    Reload, invites,
     jwt::{Operator, Revocation},
     keys::{self, RelaySide},
 };
@@ -30,6 +28,7 @@ use tidemap_service::{
 use tidemap_wire::{NodeId, NodeName};
 
 use crate::{
+    data_folder::data_folder,
     listen,
     operator::{self, BrokersArgs},
 };
@@ -101,7 +100,7 @@ pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
         Some(folder) => sign(args, &Operator::open(folder)?)?,
         None => add(args, &data_dir(args.data_dir.clone())?).await?,
     };
-    let node = line::quoted(args.node.display());
+    let node = cli::quoted(args.node.display());
     let what = if args.relay { "the relay" } else { "its agent" };
     say(format_args!(
         "{node} {state}. On that host, start {what} with this line (the key in it is a secret):"
@@ -318,9 +317,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
 
 /// The data folder that was named, or the default one; it must exist, because `up` makes it.
 pub(crate) fn data_dir(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let dir = named
-        .or_else(DataDir::default_path)
-        .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))?;
+    let dir = data_folder(named)?;
     let found = dir.join("keys").metadata();
     if found.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
         return Err(UsageError(format!(

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use tidemap_broker::{data_dir::DataDir, keys};
+use tidemap_broker::keys;
 use tidemap_client::HistoryClient;
-use tidemap_service::cli::{UsageError, say};
+use tidemap_service::cli::say;
 use tidemap_wire::{NodeId, NodeName};
 
 use crate::{
     api_answer::{self, ApiAddressArgs, Missing},
+    data_folder::data_folder,
     operator::BrokersArgs,
 };
 
@@ -34,10 +35,7 @@ pub(crate) struct ForgetArgs {
 
 pub(crate) async fn run(args: ForgetArgs) -> anyhow::Result<()> {
     let name = args.node.display();
-    let dir = args
-        .data_dir
-        .or_else(DataDir::default_path)
-        .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))?;
+    let dir = data_folder(args.data_dir)?;
     let api = args.api.at(&dir);
     let path = format!("/api/nodes/{}", args.node.id());
     let listed = api_answer::asked(move || api.delete(&path)).await;

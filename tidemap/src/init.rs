@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use tidemap_broker::data_dir::DataDir;
-use tidemap_service::cli::{UsageError, say};
+use tidemap_service::cli::say;
+
+use crate::data_folder::data_folder;
 
 /// Which folder.
 #[derive(clap::Args, Clone, Debug)]
@@ -15,10 +17,7 @@ pub(crate) struct InitArgs {
 
 /// Makes what a broker and its stations need. No node is enrolled, not even this host.
 pub(crate) fn run(args: InitArgs) -> anyhow::Result<()> {
-    let dir = args
-        .data_dir
-        .or_else(DataDir::default_path)
-        .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))?;
+    let dir = data_folder(args.data_dir)?;
     let locked = DataDir::lock(&dir)?;
     let keys = tidemap_broker::prepare(locked.path())?;
     let token = keys.api_token_path()?;

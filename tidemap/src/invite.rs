@@ -11,8 +11,7 @@ use tidemap_service::{
 use url::Url;
 
 use crate::{
-    api_endpoint,
-    enroll::{self, line},
+    api_endpoint, enroll,
     enroller::{FolderArgs, Registry},
     listen,
 };
@@ -102,7 +101,7 @@ pub(crate) fn invite(args: &InviteArgs) -> anyhow::Result<()> {
     cli::print(format_args!("{}", join_line(&api, args.api_url.is_some(), made.word())))?;
     say(format_args!(
         "With the package, or a copy of the program:  tidemap-agent join {} {}",
-        line::quoted(&api),
+        cli::quoted(&api),
         made.word()
     ));
     note_of_loopback(args, &registry, &api);
@@ -152,8 +151,8 @@ fn listed(invite: &InviteRecord, now_ms: i64) -> String {
 /// repeats the address, unless it is that of `tidemap up`.
 fn join_line(api: &str, is_given: bool, word: &str) -> String {
     let plain = Url::parse(api).is_ok_and(|url| url.scheme() == "http" && url.path() == "/");
-    let address = if plain && !is_given { String::new() } else { format!("{} ", line::quoted(api)) };
-    format!("curl -fsS {} | sh -s -- {address}{word}", line::quoted(&format!("{api}/install.sh")))
+    let address = if plain && !is_given { String::new() } else { format!("{} ", cli::quoted(api)) };
+    format!("curl -fsS {} | sh -s -- {address}{word}", cli::quoted(&format!("{api}/install.sh")))
 }
 
 /// The API's address without a slash at its end.

@@ -4,6 +4,7 @@ mod alerts;
 mod api_answer;
 mod api_endpoint;
 mod backup;
+mod data_folder;
 mod describe;
 mod doctor;
 mod enroll;

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     HISTORY_FOLDER, api_endpoint,
     backup::{self, buckets},
+    data_folder::data_folder,
     enroller::{self, Registry},
     listen::{ListenArgs, Listener},
     page_address,
@@ -90,9 +91,7 @@ struct Plan {
 
 impl UpArgs {
     fn check(self) -> anyhow::Result<Plan> {
-        let data_dir = self.data_dir.or_else(DataDir::default_path).ok_or_else(|| {
-            UsageError("--data-dir: there is no home folder to choose a default in".to_owned())
-        })?;
+        let data_dir = data_folder(self.data_dir)?;
         if self.ingest.replicas != 1 {
             let alone = "--replicas: the broker of `up` is a single one, which keeps 1 copy; a cluster is started by hand";
             return Err(UsageError(alone.to_owned()).into());

@@ -49,6 +49,16 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
+/// A word, quoted so that a shell reads it back unchanged.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
+    // zsh replaces a word that begins with `=`.
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// Parses the command line and the environment, where an empty variable counts as none, and quotes around a
 /// value do not belong to it. `--help` and `--version` exit with 0; a wrong command line prints one line and
 /// exits with [`USAGE`].
@@ -145,6 +155,20 @@ fn one_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quoted_words_are_read_back_by_a_shell() {
+        for (word, line) in [
+            ("a-1", "a-1"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+            ("$x", "'$x'"),
+            ("=x", "'=x'"),
+        ] {
+            assert_eq!(quoted(word), line);
+        }
+    }
 
     #[derive(Debug, Parser)]
     struct Cli {

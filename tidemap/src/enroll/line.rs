@@ -1,5 +1,7 @@
 //! The one line that starts an agent or a relay on its host.
 
+use tidemap_service::cli;
+
 /// The agent's own program if it is installed, else `tidemap`.
 const PROGRAM: &str = "$(command -v tidemap-agent || echo tidemap agent)";
 
@@ -54,36 +56,13 @@ fn write(text: &str, file: &str) -> String {
 /// An option with its value. A value that begins with a dash would be taken for an option of its own.
 fn option(name: &str, value: &str) -> String {
     let between = if value.starts_with('-') { '=' } else { ' ' };
-    format!(" {name}{between}{}", quoted(value))
-}
-
-/// A word, quoted so that a shell reads it back unchanged.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
-    // zsh replaces a word that begins with `=`.
-    if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    format!(" {name}{between}{}", cli::quoted(value))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, quoted};
+    use super::Line;
 
-    #[test]
-    fn quoted_words_are_read_back_by_a_shell() {
-        for (word, line) in [
-            ("a-1", "a-1"),
-            ("a b", "'a b'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-            ("$x", "'$x'"),
-            ("=x", "'=x'"),
-        ] {
-            assert_eq!(quoted(word), line);
-        }
-    }
     #[cfg(unix)]
     #[test]
     fn the_line_starts_either_program_and_protects_its_secret() {

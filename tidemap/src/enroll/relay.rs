@@ -1,22 +1,16 @@
 //! The relay's side near its agents: a server that needs no other part of Tidemap.
 
 use anyhow::Context;
-use tidemap_broker::{
-    data_dir::DataDir,
-    keys::{self, RelaySide},
-};
-use tidemap_service::cli::{self, UsageError, say};
+use tidemap_broker::keys::{self, RelaySide};
+use tidemap_service::cli::{self, say};
 
 use super::{EnrollArgs, reload};
-use crate::operator::BrokersArgs;
+use crate::{data_folder::data_folder, operator::BrokersArgs};
 
 /// Makes the data folder of a server to which agents publish, if there is none yet, and admits the relay
 /// there.
 pub(super) async fn enroll_locally(args: &EnrollArgs) -> anyhow::Result<()> {
-    let dir =
-        args.data_dir.clone().or_else(DataDir::default_path).ok_or_else(|| {
-            UsageError("--data-dir: there is no home folder to choose a default in".to_owned())
-        })?;
+    let dir = data_folder(args.data_dir.clone())?;
     tidemap_broker::prepare(&dir).with_context(|| format!("--data-dir {}", dir.display()))?;
     let dir = dir.canonicalize().context("the data folder")?;
     let enrolled = keys::enroll_relay(&dir, args.node.id(), RelaySide::Reports)?;
